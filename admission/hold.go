@@ -16,6 +16,7 @@ type Request struct {
 	QueueToken string // identifies the checkout instead of the key if the sale has a waiting room
 	Items      []domain.Item
 	Email      string
+	Code       string // for hidden classes, as the buyer wrote it; empty: none
 	Metadata   domain.Metadata
 }
 
@@ -54,12 +55,21 @@ func (a *Admission) Hold(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	order, err := domain.NewOrder(sale, a.keys, key, r.Items, r.Email)
+	code, err := a.ClassCode(ctx, sale, r.Code)
+	if err != nil {
+		return Answer{}, err
+	}
+	order, err := domain.NewOrderWithCode(sale, a.keys, key, r.Items, r.Email, code)
 	if err != nil {
 		return Answer{}, err
 	}
 	if err := order.Note(a.keys, r.Metadata); err != nil {
 		return Answer{}, err
+	}
+	if code != nil {
+		if err := a.passCode(ctx, code, &order); err != nil {
+			return Answer{}, err
+		}
 	}
 	answer, err := a.hold(ctx, sale, key, &order)
 	if err == nil {
@@ -76,7 +86,7 @@ func (a *Admission) Hold(ctx context.Context, r Request) (Answer, error) {
 // refusal; nil if Hold must be asked.
 func (a *Admission) RefuseAtOnce(ctx context.Context, r *Request) error {
 	sale := a.catalog.saleInMemory(r.SaleID)
-	if sale == nil || sale.WaitingRoom {
+	if sale == nil || sale.WaitingRoom || r.Code != "" { // the ledger knows codes
 		return nil
 	}
 	order, err := domain.SketchOrder(sale, a.keys, r.Key, r.Items, r.Email)
@@ -123,6 +133,52 @@ func (a *Admission) hold(ctx context.Context, sale *domain.Sale, key string, ord
 		return domain.HoldAnswer{}, err
 	}
 	return a.start(ctx, sale, order, leave)
+}
+
+// ClassCode finds what the books have of a code that a buyer wrote; nil for an empty one. Errors:
+// *domain.Error with CodeClassCodeRefused, with CodeOverloaded without an answer of the ledger.
+func (a *Admission) ClassCode(ctx context.Context, sale *domain.Sale, shown string) (*domain.ClassCode, error) {
+	if shown == "" {
+		return nil, nil
+	}
+	normal, ok := domain.NormalSecretCode(shown)
+	if !ok || !sale.HasHidden() {
+		return nil, &domain.Error{Code: domain.CodeClassCodeRefused}
+	}
+	ctx, cancel := context.WithTimeout(ctx, stockTimeout)
+	defer cancel()
+	code, err := a.books.ClassCode(ctx, sale, a.keys.ClassCodeID(sale.ID, normal))
+	switch {
+	case domain.CodeOf(err) == domain.CodeClassCodeRefused && err != nil:
+		return nil, err
+	case err != nil:
+		return nil, &domain.Error{Code: domain.CodeOverloaded, Err: fmt.Errorf("look up a code of sale %s: %w", sale.ID, err)}
+	}
+	return &code, nil
+}
+
+// passCode refuses an order whose code has no use left, without a workflow: a code may become
+// known to many. A key with an answer passes. Whether a use is left is only known to the ledger
+// once it holds the order.
+func (a *Admission) passCode(ctx context.Context, code *domain.ClassCode, order *domain.Order) error {
+	if code.Left > 0 {
+		return nil
+	}
+	known, err := a.known(ctx, order)
+	if err != nil || known {
+		return err
+	}
+	return codeSpent(code.Held)
+}
+
+// codeSpent refuses a code; some of its uses may come back.
+func codeSpent(held int64) *domain.Error {
+	spent := &domain.Error{Code: domain.CodeClassCodeSpent}
+	if held > 0 {
+		spent.Detail = "Nothing is held with it: an order that waits for its payment has its use, which may come back. A new try takes a new Idempotency-Key."
+		spent.RetryAfter = heldRetryAfter
+	}
+	return spent
 }
 
 // enter refuses an order that needs no engine, or gives it a permit. The holder of the
@@ -230,6 +286,9 @@ func (a *Admission) verdict(ctx context.Context, sale *domain.Sale, order *domai
 	case domain.HoldHeld:
 		return nil
 	case domain.HoldLimitReached:
+		if hold.CodeUsed {
+			return codeSpent(0)
+		}
 		return &LimitReachedError{sale, hold.CheckoutOpen}
 	case domain.HoldSoldOut:
 		a.metrics.soldOut.WithLabelValues(soldOutByDesk).Inc()

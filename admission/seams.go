@@ -38,6 +38,9 @@ type Books interface {
 	// Known reports whether the order was ever held, whatever happened to it, or refused
 	// because of its buyer's limit. Then the Desk has its answer.
 	Known(ctx context.Context, order *domain.Order) (bool, error)
+	// ClassCode reads a code for the hidden classes of a sale. CodeClassCodeRefused: the sale
+	// has none like it.
+	ClassCode(ctx context.Context, sale *domain.Sale, id domain.ClassCodeID) (domain.ClassCode, error)
 	// Takings reads, page by page, which orders have ever held seats of a sale. It
 	// includes what an earlier answer of Stock counted as held or sold.
 	Takings(ctx context.Context, sale *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error)

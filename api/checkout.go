@@ -28,6 +28,7 @@ type checkoutInput struct {
 type CheckoutBody struct {
 	Items []CheckoutItem `json:"items" minItems:"1" maxItems:"12"`
 	Buyer CheckoutBuyer  `json:"buyer"`
+	Code  string         `json:"code,omitempty" maxLength:"80" doc:"The code that opens a hidden class of the order, as the organiser gave it out. The order uses it once, for as long as it holds or has its tickets"`
 
 	Metadata map[string]string `json:"metadata,omitempty" doc:"Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It is returned with the order and its events. Put no personal data there" example:"{\"cart\":\"4711\"}"`
 }
@@ -76,6 +77,7 @@ var checkoutCodes = []domain.Code{
 	domain.CodeKeyMissing, domain.CodeKeyReused, domain.CodeInFlight, domain.CodeInvalid, domain.CodeNotFound,
 	domain.CodeNotOpen, domain.CodeSoldOut, domain.CodeSaleClosed, domain.CodeSaleCanceled,
 	domain.CodeClassNotOpen, domain.CodeClassClosed, domain.CodeMaxPerOrder, domain.CodeLimitReached, domain.CodeQueueRequired,
+	domain.CodeClassCodeRefused, domain.CodeClassCodeSpent,
 	domain.CodeOverloaded, domain.CodeClocksDiffer, codeMediaType,
 }
 
@@ -85,7 +87,13 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 	if err != nil {
 		return nil, err
 	}
+	if in.Body.Code != "" {
+		if err := s.mayGuess(ctx); err != nil {
+			return nil, err
+		}
+	}
 	answer, err := s.Admission.Hold(ctx, in.Body.request(in.Sale, key, in.QueueToken))
+	s.countGuess(ctx, err)
 	var limit *admission.LimitReachedError
 	switch {
 	case errors.As(err, &limit):
@@ -101,7 +109,7 @@ func (s *Server) checkout(ctx context.Context, in *checkoutInput) (*checkoutOutp
 }
 
 func (b *CheckoutBody) request(saleID, key, queueToken string) admission.Request {
-	return admission.Request{SaleID: saleID, Key: key, QueueToken: queueToken, Items: itemsOf(b.Items), Email: b.Buyer.Email, Metadata: b.Metadata}
+	return admission.Request{SaleID: saleID, Key: key, QueueToken: queueToken, Items: itemsOf(b.Items), Email: b.Buyer.Email, Code: b.Code, Metadata: b.Metadata}
 }
 
 func itemsOf(items []CheckoutItem) []domain.Item {

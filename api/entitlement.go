@@ -108,21 +108,44 @@ func (s *Server) takePlace(ctx context.Context, sale *domain.Sale, in *joinInput
 	if err != nil {
 		return "", waitingroom.Place{}, err
 	}
-	client, isCounted := s.guesser(ctx)
-	if wait := s.byGuesser.Wait(client, time.Now()); isCounted && wait > 0 {
-		s.metrics.guessesLimited.Inc()
-		return "", waitingroom.Place{}, &domain.Error{
-			Code: domain.CodeRateLimited, Detail: "Too many wrong codes came from this address. Nothing was done: repeat with the same key.", RetryAfter: wait,
-		}
+	if err := s.mayGuess(ctx); err != nil {
+		return "", waitingroom.Place{}, err
 	}
 	if err := s.checkHuman(ctx, sale.ID, in.Body); err != nil {
 		return "", waitingroom.Place{}, err
 	}
 	token, place, err := s.Entitlements.Join(ctx, sale, shown, key)
-	if isCounted && domain.CodeOf(err) == domain.CodeBadEntitlement {
-		s.byGuesser.Take(client, time.Now())
-	}
+	s.countGuess(ctx, err)
 	return token, place, err
+}
+
+// mayGuess refuses a client that has sent too many wrong codes, before anything is looked up.
+func (s *Server) mayGuess(ctx context.Context) error {
+	client, isCounted := s.guesser(ctx)
+	if !isCounted {
+		return nil
+	}
+	wait := s.byGuesser.Wait(client, time.Now())
+	if wait == 0 {
+		return nil
+	}
+	s.metrics.guessesLimited.Inc()
+	return &domain.Error{
+		Code: domain.CodeRateLimited, Detail: "Too many wrong codes came from this address. Nothing was done: repeat with the same key.", RetryAfter: wait,
+	}
+}
+
+// countGuess counts a code that was refused.
+func (s *Server) countGuess(ctx context.Context, err error) {
+	if err == nil {
+		return
+	}
+	switch domain.CodeOf(err) {
+	case domain.CodeBadEntitlement, domain.CodeClassCodeRefused:
+		if client, isCounted := s.guesser(ctx); isCounted {
+			s.byGuesser.Take(client, time.Now())
+		}
+	}
 }
 
 // guesser is the client whose wrong codes are counted. Clients of this machine and of

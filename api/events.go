@@ -101,7 +101,7 @@ func (h *hub) poll(ctx context.Context, sale *domain.Sale, f *feed) {
 		case err != nil && !failing:
 			h.log.Warn("stock stream: the ledger gives no answer", "sale", sale.ID, "err", err)
 		case err == nil:
-			view := viewSale(sale, levels, time.Now())
+			view := viewSale(sale.Public(), levels, time.Now())
 			view.Facts = nil // they do not move with the stock, and may be long
 			view.Interrupted = h.interrupted()
 			h.publish(f, view)

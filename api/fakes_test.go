@@ -203,6 +203,32 @@ func (w *world) FindOrders(_ context.Context, f domain.OrderFilter) ([]domain.So
 
 func (w *world) OpenSale(context.Context, *domain.Sale) error { return nil }
 
+func (w *world) MakeCodes(_ context.Context, _ *domain.Sale, codes []domain.ClassCodeID, only uint32, uses int64) ([]bool, error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	if w.Codes == nil {
+		w.Codes = make(map[domain.ClassCodeID]domain.ClassCode)
+	}
+	isNew := make([]bool, len(codes))
+	for i, id := range codes {
+		before, there := w.Codes[id]
+		if there && (before.Only != only || before.Left != uses) {
+			return nil, &domain.Error{Code: domain.CodeExists}
+		}
+		w.Codes[id], isNew[i] = domain.ClassCode{ID: id, Only: only, Left: uses}, !there
+	}
+	return isNew, nil
+}
+
+func (w *world) ClassCodeUses(context.Context, *domain.Sale) (uses domain.ClassCodeUses, err error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	for _, code := range w.Codes {
+		uses.Codes, uses.Uses, uses.Held = uses.Codes+1, uses.Uses+code.Left+code.Held, uses.Held+code.Held
+	}
+	return uses, nil
+}
+
 // ---- Desk
 
 func (w *world) Cancel(_ context.Context, id domain.OrderID) (domain.OrderStatus, error) {

@@ -57,7 +57,7 @@ func (s *Server) sales(ctx context.Context, in *salesInput) (*salesOutput, error
 		if err != nil {
 			return nil, err
 		}
-		view := viewSale(sale, levels, now)
+		view := viewSale(sale.Public(), levels, now)
 		view.Facts = viewFacts(sale.Facts.Brief())
 		out.Body.Sales = append(out.Body.Sales, view)
 		last = cursor

@@ -187,6 +187,22 @@ var kinds = map[domain.Code]kind{
 		means:  "the sale has no such presale code, or its organiser did not sign this invitation for it, or has revoked it; no place is held",
 		todo:   "check the spelling",
 	},
+	domain.CodeClassCodeRefused: {
+		status: http.StatusForbidden,
+		title:  "The code is refused",
+		level:  slog.LevelInfo,
+		detail: "This sale has no such code for hidden classes. Nothing is held.",
+		means:  "the sale has no such code for hidden classes; nothing is held",
+		todo:   "check the spelling; the key is not bound",
+	},
+	domain.CodeClassCodeSpent: {
+		status: http.StatusConflict,
+		title:  "The code was used already",
+		level:  slog.LevelDebug,
+		detail: "Other orders have all its uses. Nothing is held.",
+		means:  "other orders hold or have all uses of the code; one that is held, or refunded, may come back",
+		todo:   "after `Retry-After`, if there is one, try again with a new key",
+	},
 	domain.CodeEntitlementExpired: {
 		status: http.StatusForbidden,
 		title:  "The invitation has expired",

@@ -114,6 +114,7 @@ func (s *Server) routePublic(api huma.API) {
 	}, []domain.Code{domain.CodeNotFound, domain.CodeOverloaded}, s.ticketsPDF)
 	s.routeHolders(api)
 	s.routeImages(api)
+	s.routeCodes(api)
 	s.routeAsk(api)
 	s.routePayments(api)
 }
@@ -173,7 +174,13 @@ func (s *Server) routeAdmin(api huma.API) {
 		Summary: "Pause a sale's queue, or limit how fast it lets people in", Description: "Fields that you leave out stay as they are.",
 	}), []domain.Code{domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, codeMediaType}, s.configure)
 
+	operation(s, api, admin(huma.Operation{
+		OperationID: "get-sale-definition", Method: http.MethodGet, Path: "/v1/sales/{sale}/definition",
+		Summary: "A sale as its organiser sees it", Description: "With its hidden classes. The `ETag` is the one of the sale, for `If-Match`.",
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeOverloaded}, s.definition)
+
 	s.routeImagesAdmin(api, admin)
+	s.routeCodesAdmin(api, admin)
 	s.routeEntitlements(api, admin)
 	s.routeMails(api, admin)
 	s.routeErasure(api, admin)

@@ -28,15 +28,25 @@ func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.showSale(ctx, sale)
+	levels, err := s.Catalog.Stock(ctx, sale)
 	if err != nil {
 		return nil, err
 	}
+	out := &saleOutput{etagOf(sale), viewSale(sale.Public(), levels, time.Now())}
 	out.Body.Interrupted = s.interrupted()
 	return out, nil
 }
 
-// showSale shows a sale with its stock.
+// definition shows a sale to its organiser.
+func (s *Server) definition(ctx context.Context, in *saleInput) (*saleOutput, error) {
+	sale, err := s.Catalog.Sale(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	return s.showSale(ctx, sale)
+}
+
+// showSale shows a sale with its stock to the organiser: hidden classes too.
 func (s *Server) showSale(ctx context.Context, sale *domain.Sale) (*saleOutput, error) {
 	levels, err := s.Catalog.Stock(ctx, sale)
 	if err != nil {
@@ -94,6 +104,7 @@ type CreateClassBody struct {
 	OpensAt     *time.Time `json:"opens_at,omitempty" doc:"The class is sold from then on, if the sale is open; absent: as long as the sale is"`
 	ClosesAt    *time.Time `json:"closes_at,omitempty" doc:"Nothing new of the class is held from then on; absent: as long as the sale is open"`
 	MaxPerOrder *int64     `json:"max_per_order,omitempty" minimum:"1" maximum:"100" doc:"Tickets of the class in one order; absent: as many as a buyer may have"`
+	Hidden      bool       `json:"hidden,omitempty" doc:"Only who has a code sees and gets it. It stays so"`
 }
 
 // CreatePerkBody describes a perk.
@@ -126,7 +137,7 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	for _, c := range b.Classes {
 		class := domain.Class{
 			Name: c.Class, Label: strings.TrimSpace(c.Label), PriceMinor: c.Price, Capacity: c.Capacity,
-			OpensAt: timeOrZero(c.OpensAt), ClosesAt: timeOrZero(c.ClosesAt),
+			OpensAt: timeOrZero(c.OpensAt), ClosesAt: timeOrZero(c.ClosesAt), Hidden: c.Hidden,
 		}
 		if c.MaxPerOrder != nil {
 			class.MaxPerOrder = *c.MaxPerOrder

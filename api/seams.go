@@ -71,11 +71,16 @@ type Orders interface {
 	Cancellation(ctx context.Context, saleID string) (domain.SaleCancellation, error)
 }
 
-// Books is what a new sale's accounts need from the ledger.
+// Books is what a new sale's accounts, and codes for its hidden classes, need from the ledger.
 type Books interface {
 	// OpenSale makes and funds the accounts of a stored sale. Repeating it changes
 	// nothing.
 	OpenSale(ctx context.Context, sale *domain.Sale) error
+	// MakeCodes gives codes for the hidden classes of a sale their uses, and says which are new;
+	// with a ledger, for the class of that ledger alone. CodeExists: one was made otherwise.
+	MakeCodes(ctx context.Context, sale *domain.Sale, codes []domain.ClassCodeID, only uint32, uses int64) (isNew []bool, err error)
+	// ClassCodeUses counts the codes of a sale with hidden classes, and their uses.
+	ClassCodeUses(ctx context.Context, sale *domain.Sale) (domain.ClassCodeUses, error)
 }
 
 // Capacities raise and lower the capacity of classes while their sale runs.

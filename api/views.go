@@ -50,6 +50,7 @@ type ClassView struct {
 	Open        bool       `json:"open" doc:"Whether this class is sold while the sale is open: its own window"`
 	OpensAt     *time.Time `json:"opens_at,omitempty" doc:"When its own window opens"`
 	ClosesAt    *time.Time `json:"closes_at,omitempty" doc:"When its own window closes"`
+	Hidden      bool       `json:"hidden,omitempty" doc:"Only who has a code sees and gets it"`
 	MaxPerOrder int64      `json:"max_per_order,omitempty" doc:"Tickets of this class in one order; absent: as many as a buyer may have"`
 }
 
@@ -60,6 +61,7 @@ type PerkView struct {
 	Available int64  `json:"available"`
 }
 
+// viewSale shows all classes of the sale: those that everybody may see are in sale.Public().
 func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) SaleView {
 	v := SaleView{
 		ID: sale.ID, Name: sale.Name, Currency: sale.Currency,
@@ -81,19 +83,24 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 		FoldEmailAliases:    sale.AliasRule != domain.AliasesApart,
 		Entitlement:         viewRule(&sale.Entitlement),
 	}
-	for _, c := range sale.Classes {
-		level, _ := domain.LevelOf(levels, c.Ledger)
-		v.Classes = append(v.Classes, ClassView{
-			Class: c.Name, Label: c.Label, Price: c.PriceMinor, Capacity: c.Capacity,
-			Held: level.Held, Sold: level.Sold, Available: level.Available,
-			Open: c.WhyClosed(now) == "", OpensAt: timeOrNil(c.OpensAt), ClosesAt: timeOrNil(c.ClosesAt), MaxPerOrder: c.MaxPerOrder,
-		})
+	for i := range sale.Classes {
+		v.Classes = append(v.Classes, viewClass(&sale.Classes[i], levels, now))
 	}
 	if p := sale.Perk; p != nil {
 		level, _ := domain.LevelOf(levels, p.Ledger)
 		v.Perk = &PerkView{Name: p.Name, Capacity: p.Capacity, Available: level.Available}
 	}
 	return v
+}
+
+func viewClass(c *domain.Class, levels []domain.StockLevel, now time.Time) ClassView {
+	level, _ := domain.LevelOf(levels, c.Ledger)
+	return ClassView{
+		Class: c.Name, Label: c.Label, Price: c.PriceMinor, Capacity: c.Capacity,
+		Held: level.Held, Sold: level.Sold, Available: level.Available,
+		Open: c.WhyClosed(now) == "", OpensAt: timeOrNil(c.OpensAt), ClosesAt: timeOrNil(c.ClosesAt), MaxPerOrder: c.MaxPerOrder,
+		Hidden: c.Hidden,
+	}
 }
 
 // OrderView is an order as its buyer may see it.

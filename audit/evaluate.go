@@ -41,7 +41,9 @@ type Snapshot struct {
 	Quota    domain.Quota
 	// Checkouts are the buyers' open ones, where the sale limits them.
 	Checkouts domain.Quota
-	Moved     map[uint32]bool // ledgers whose balance changed while their transfers were read
+	// Codes are the uses of codes, where a class of the sale is hidden.
+	Codes domain.ClassCodeQuota
+	Moved map[uint32]bool // ledgers whose balance changed while their transfers were read
 
 	// The provider's records, only those of this sale.
 	Captures        []domain.Capture
@@ -313,7 +315,7 @@ func (b *books) quotasHold() []*check {
 	var checks []*check
 	for _, quota := range b.quotas() {
 		c := newCheck("I1", quota.subject, quota.says,
-			"the most that a buyer has", "≤", "the sale's limit",
+			quota.left, "≤", quota.right,
 			"Stop the sale. Look at "+quota.account+": it must be funded once and carry debits_must_not_exceed_credits.").from(SourceLedger)
 		checks = append(checks, c)
 		c.Right.Value = quota.capacity
@@ -322,13 +324,23 @@ func (b *books) quotasHold() []*check {
 			has[use.Buyer] += use.Held + use.Sold
 		}
 		for buyer, n := range has {
-			c.Left.Value = max(c.Left.Value, n)
-			if n > quota.capacity {
-				c.add(Broken, buyer.String(), domain.OrderID{}, "%d held and sold of at most %d", n, quota.capacity)
+			limit := quota.limitOf(buyer)
+			if n > limit {
+				c.add(Broken, buyer.String(), domain.OrderID{}, "%d held and sold of at most %d", n, limit)
 			}
+			// Limits that differ are compared by what goes beyond them.
+			c.Left.Value = max(c.Left.Value, n-limit+quota.capacity)
 		}
 	}
 	return checks
+}
+
+// limitOf is the most that a buyer may have, or how often a code may be used.
+func (q *quotaStock) limitOf(id domain.BuyerID) int64 {
+	if q.budgets == nil {
+		return q.capacity
+	}
+	return q.budgets[domain.ClassCodeID(id)] // one that was never made: 0
 }
 
 // A stock is a class or the perk of the sale, or its buyers' quota.
@@ -364,8 +376,10 @@ func (b *books) stocks() []stock {
 type quotaStock struct {
 	stock
 	domain.Quota
-	says    string // as I1
-	account string // which one is the buyer's
+	says        string                       // as I1
+	left, right string                       // the two sides of it
+	account     string                       // which one is the buyer's
+	budgets     map[domain.ClassCodeID]int64 // of codes; nil: everybody has the capacity
 }
 
 func (b *books) quotas() []quotaStock {
@@ -378,6 +392,8 @@ func (b *books) quotas() []quotaStock {
 		}},
 		Quota:   b.Quota,
 		says:    "No buyer has more held and sold than the sale allows.",
+		left:    "the most that a buyer has",
+		right:   "the sale's limit",
 		account: "the buyer's account in the quota ledger (the offender's id)",
 	}}
 	if b.Sale.OneCheckoutPerBuyer {
@@ -386,10 +402,33 @@ func (b *books) quotas() []quotaStock {
 			stock:   stock{subject: "open checkouts", ledger: b.Sale.CheckoutLedger, capacity: 1, sold: func(*domain.RecordedOrder) int64 { return 0 }},
 			Quota:   b.Checkouts,
 			says:    "No buyer has more than one checkout open.",
+			left:    "the most that a buyer has",
+			right:   "the sale's limit",
 			account: "the buyer's account in the ledger of open checkouts (the offender's id with its last bit flipped)",
 		})
 	}
+	if b.Sale.HasHidden() {
+		quotas = append(quotas, quotaStock{
+			stock:   stock{subject: "codes", ledger: b.Sale.CodeLedger, sold: b.codesUsed},
+			Quota:   b.Codes.Quota,
+			says:    "No code is used more often than it may be.",
+			left:    "the most uses of a code beyond its own number",
+			right:   "none",
+			account: "the code's account in the ledger of codes (the offender's id)",
+			budgets: b.Codes.Budgets,
+		})
+	}
 	return quotas
+}
+
+// codesUsed is how many codes an order uses: one if it has a ticket of a hidden class.
+func (b *books) codesUsed(o *domain.RecordedOrder) int64 {
+	for i := range b.Sale.Classes {
+		if class := &b.Sale.Classes[i]; class.Hidden && o.Tickets[class.Name] > 0 {
+			return 1
+		}
+	}
+	return 0
 }
 
 // everyCaptureEndsOnce is I2.

@@ -71,6 +71,9 @@ func ledgersOf(sales ...*domain.Sale) map[uint32]bool {
 		if sale.OneCheckoutPerBuyer {
 			ledgers[sale.CheckoutLedger] = true
 		}
+		if sale.HasHidden() {
+			ledgers[sale.CodeLedger] = true
+		}
 	}
 	return ledgers
 }

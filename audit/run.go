@@ -321,6 +321,11 @@ func (s *Snapshot) readLedger(ctx context.Context, from Ledger) (err error) {
 			return fmt.Errorf("open checkouts: %w", err)
 		}
 	}
+	if s.Sale.HasHidden() {
+		if s.Codes, err = from.ClassCodeQuota(ctx, s.Sale); err != nil {
+			return fmt.Errorf("codes: %w", err)
+		}
+	}
 	if s.Stocks, err = from.Stock(ctx, s.Sale); err != nil {
 		return err
 	}

@@ -153,6 +153,12 @@ func (w *world) Quota(_ context.Context, sale *domain.Sale, ledger uint32) (doma
 	return q, err
 }
 
+func (w *world) ClassCodeQuota(context.Context, *domain.Sale) (domain.ClassCodeQuota, error) {
+	q := w.Codes
+	q.Uses = slices.Clone(q.Uses)
+	return q, w.read("codes")
+}
+
 func (w *world) BookedCapacity(_ context.Context, ledger uint32) (domain.BookedCapacity, error) {
 	if booked, ok := w.Booked[ledger]; ok {
 		return booked, nil

@@ -46,6 +46,8 @@ type Ledger interface {
 	// Quota is what limits each buyer in one of the sale's ledgers: the quota of tickets,
 	// or open checkouts.
 	Quota(ctx context.Context, sale *domain.Sale, ledger uint32) (domain.Quota, error)
+	// ClassCodeQuota is the same for the codes of a sale with hidden classes.
+	ClassCodeQuota(ctx context.Context, sale *domain.Sale) (domain.ClassCodeQuota, error)
 	// Placed says in which ledger each order ever held or bought something, whatever
 	// happened to it since. A missing order never did.
 	Placed(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]uint32, error)

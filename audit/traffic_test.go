@@ -183,6 +183,10 @@ func (w *boxOfficeAtWork) Quota(ctx context.Context, _ *domain.Sale, ledger uint
 	return q, nil
 }
 
+func (w *boxOfficeAtWork) ClassCodeQuota(context.Context, *domain.Sale) (domain.ClassCodeQuota, error) {
+	return domain.ClassCodeQuota{}, nil
+}
+
 func (w *boxOfficeAtWork) SeatFates(_ context.Context, orders []domain.OrderID) (fates map[domain.OrderID]domain.SeatFate, err error) {
 	fates = make(map[domain.OrderID]domain.SeatFate)
 	w.do(func() {

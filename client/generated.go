@@ -329,7 +329,9 @@ type ChangeWebhookEndpointBody struct {
 
 // CheckoutBody is a schema of the document.
 type CheckoutBody struct {
-	Buyer CheckoutBuyer  `json:"buyer"`
+	Buyer CheckoutBuyer `json:"buyer"`
+	// The code that opens a hidden class of the order, as the organiser gave it out. The order uses it once, for as long as it holds or has its tickets
+	Code  string         `json:"code,omitempty"`
 	Items []CheckoutItem `json:"items"`
 	// Notes for systems of your own, such as a cart's number: up to 16 keys of 1–40 letters, digits, _ . -, with text of up to 500 bytes each, 2048 bytes in all. It is returned with the order and its events. Put no personal data there
 	Metadata map[string]string `json:"metadata,omitempty"`
@@ -392,6 +394,28 @@ type CheckoutView struct {
 	Token string `json:"token"`
 }
 
+// ClassCodeUsesView is a schema of the document.
+type ClassCodeUsesView struct {
+	// Codes that were made
+	Codes int64 `json:"codes"`
+	// Uses of orders that wait for their payment; they may come back
+	Held int64 `json:"held"`
+	// Uses of paid orders, without those that were refunded
+	Used int64 `json:"used"`
+	// How many orders they are good for together
+	Uses int64 `json:"uses"`
+}
+
+// ClassCodesView is a schema of the document.
+type ClassCodesView struct {
+	// The created codes. This is the only time that you see them: only keyed hashes are stored
+	Codes []string `json:"codes,omitempty"`
+	// How many codes are new. Your own codes that existed already are unchanged and not counted
+	Made int64 `json:"made"`
+	// How many orders may use each
+	Uses int64 `json:"uses"`
+}
+
 // ClassFiguresView is a schema of the document.
 type ClassFiguresView struct {
 	Class string `json:"class"`
@@ -412,6 +436,8 @@ type ClassView struct {
 	ClosesAt *time.Time `json:"closes_at,omitempty"`
 	// Held by open checkouts; may come back
 	Held int64 `json:"held"`
+	// Only who has a code sees and gets it
+	Hidden *bool `json:"hidden,omitempty"`
 	// What people call it; absent: its id
 	Label string `json:"label,omitempty"`
 	// Tickets of this class in one order; absent: as many as a buyer may have
@@ -469,6 +495,8 @@ type CreateClassBody struct {
 	Class    string `json:"class"`
 	// Nothing new of the class is held from then on; absent: as long as the sale is open
 	ClosesAt *time.Time `json:"closes_at,omitempty"`
+	// Only who has a code sees and gets it. It stays so
+	Hidden *bool `json:"hidden,omitempty"`
 	// What people call it; absent: its id
 	Label string `json:"label,omitempty"`
 	// Tickets of the class in one order; absent: as many as a buyer may have
@@ -643,6 +671,7 @@ type EventClass struct {
 	Capacity    int64      `json:"capacity"`
 	Class       string     `json:"class"`
 	ClosesAt    *time.Time `json:"closes_at,omitempty"`
+	Hidden      *bool      `json:"hidden,omitempty"`
 	Label       string     `json:"label,omitempty"`
 	MaxPerOrder *int64     `json:"max_per_order,omitempty"`
 	OpensAt     *time.Time `json:"opens_at,omitempty"`
@@ -916,6 +945,18 @@ type ListProofView struct {
 	Size int64 `json:"size"`
 }
 
+// MakeClassCodesBody is a schema of the document.
+type MakeClassCodesBody struct {
+	// The one hidden class that they open; absent: all of the sale
+	Class string `json:"class,omitempty"`
+	// Your own codes instead: 12–40 letters and digits each, and no guessable words
+	Codes []string `json:"codes,omitempty"`
+	// How many to create, with 80 random bits each
+	Count *int64 `json:"count,omitempty"`
+	// How many orders may use each code; absent: 1
+	Uses *int64 `json:"uses,omitempty"`
+}
+
 // MakeCodesBody is a schema of the document.
 type MakeCodesBody struct {
 	// A name by which to count and revoke them; absent: a new one is chosen
@@ -951,6 +992,23 @@ type NewWebhookSecretView struct {
 	// Empty: all
 	Types []string `json:"types"`
 	URL   string   `json:"url"`
+}
+
+// OpenClassesBody is a schema of the document.
+type OpenClassesBody struct {
+	// As the organiser gave it out; case, spaces and hyphens do not matter
+	Code string `json:"code"`
+}
+
+// OpenClassesView is a schema of the document.
+type OpenClassesView struct {
+	// The hidden classes that the code opens
+	Classes []ClassView `json:"classes"`
+	// Uses of orders that wait for their payment; they may come back
+	Held int64 `json:"held"`
+	// Orders that may still use the code
+	Left int64  `json:"left"`
+	Sale string `json:"sale"`
 }
 
 // OrderItem is a schema of the document.
@@ -1911,6 +1969,23 @@ func (c *Client) CreateCheckout(ctx context.Context, sale string, params CreateC
 	return answer, err
 }
 
+// CountClassCodes: Count the codes for hidden classes, and their uses. GET /v1/sales/{sale}/class-codes
+func (c *Client) CountClassCodes(ctx context.Context, sale string) (answer ClassCodeUsesView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/class-codes", Method: "GET", IsOrganisers: true}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// MakeClassCodes: Create codes for hidden classes, or bring your own. POST /v1/sales/{sale}/class-codes
+func (c *Client) MakeClassCodes(ctx context.Context, sale string, body *MakeClassCodesBody) (answer ClassCodesView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/class-codes", Method: "POST", IsOrganisers: true}
+	if body != nil {
+		r.Body = body
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
 // ChangeCapacityParams are the query parameters of ChangeCapacity.
 type ChangeCapacityParams struct {
 	// Needed. Names this change: the same key is the same change and gets the same answer. A bare or quoted string of 16–255 visible ASCII characters
@@ -1924,6 +1999,23 @@ func (c *Client) ChangeCapacity(ctx context.Context, sale string, class string, 
 	if body != nil {
 		r.Body = body
 	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// OpenClasses: See the hidden classes that a code opens. POST /v1/sales/{sale}/code
+func (c *Client) OpenClasses(ctx context.Context, sale string, body *OpenClassesBody) (answer OpenClassesView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/code", Method: "POST"}
+	if body != nil {
+		r.Body = body
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// GetSaleDefinition: A sale as its organiser sees it. GET /v1/sales/{sale}/definition
+func (c *Client) GetSaleDefinition(ctx context.Context, sale string) (answer SaleView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/definition", Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

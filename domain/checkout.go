@@ -90,6 +90,7 @@ type SoldOrder struct {
 	Email       string // empty if it was erased, or the order was restored after its e-mail was lost
 	Buyer       BuyerID
 	QuotaLedger uint32
+	Code        *ClassCodeRef // that the order used; nil: none
 	Capture     Capture
 	Booking     Booking
 	Metadata    Metadata

@@ -33,6 +33,8 @@ const (
 	CodeBadEntitlement     Code = "entitlement_refused"  // the entitlement is not one of this sale's, forged, or revoked
 	CodeEntitlementExpired Code = "entitlement_expired"  // the entitlement has expired and gives no more places
 	CodeEntitlementSpent   Code = "entitlement_spent"    // others have taken all the places that the entitlement gave
+	CodeClassCodeRefused   Code = "class_code_refused"   // the sale has no such code for hidden classes
+	CodeClassCodeSpent     Code = "class_code_spent"     // other orders have all the uses of the code for hidden classes
 	CodeNotFound           Code = "not_found"            // no such sale or order, or not yours
 	CodeAlreadyPaid        Code = "already_paid"         // too late to cancel
 	CodeNotPaid            Code = "not_paid"             // nothing to refund
@@ -54,8 +56,8 @@ var Codes = []Code{
 	CodeInvalid, CodeTooLarge, CodeKeyMissing, CodeKeyReused, CodeInFlight, CodeSoldOut, CodeNotOpen, CodeSaleClosed, CodeSaleCanceled,
 	CodeClassNotOpen, CodeClassClosed, CodeMaxPerOrder, CodeLimitReached,
 	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired,
-	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeNotFound, CodeAlreadyPaid, CodeNotPaid,
-	CodeNotSettled, CodeHoldersFixed, CodeCapacityInUse, CodeExists, CodeChanged, CodeUnauthorized,
+	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeClassCodeRefused, CodeClassCodeSpent, CodeNotFound,
+	CodeAlreadyPaid, CodeNotPaid, CodeNotSettled, CodeHoldersFixed, CodeCapacityInUse, CodeExists, CodeChanged, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 

@@ -545,6 +545,7 @@ type EventClass struct {
 	OpensAt     time.Time `json:"opens_at,omitzero"`  // zero: with the sale
 	ClosesAt    time.Time `json:"closes_at,omitzero"` // zero: with the sale
 	MaxPerOrder int64     `json:"max_per_order,omitempty"`
+	Hidden      bool      `json:"hidden,omitempty"` // only who has a code sees it
 }
 
 // EventPerk is a sale's perk in SaleCreatedData.
@@ -563,7 +564,7 @@ func NewSaleCreatedData(s *Sale) *SaleCreatedData {
 	for _, c := range s.Classes {
 		e.Classes = append(e.Classes, EventClass{
 			Class: c.Name, Label: c.Label, PriceMinor: c.PriceMinor, Capacity: c.Capacity,
-			OpensAt: c.OpensAt, ClosesAt: c.ClosesAt, MaxPerOrder: c.MaxPerOrder,
+			OpensAt: c.OpensAt, ClosesAt: c.ClosesAt, MaxPerOrder: c.MaxPerOrder, Hidden: c.Hidden,
 		})
 	}
 	if s.Perk != nil {

@@ -86,6 +86,7 @@ type Keyring struct {
 	order, token, buyer, body, ticket []byte
 	queue, challenge, wayBack, pay    []byte
 	entitlement, holder, asked        []byte
+	classCode                         []byte
 	source                            []byte
 }
 
@@ -100,7 +101,7 @@ func NewKeyring(serverKey []byte) (*Keyring, error) {
 		"order": &k.order, "token": &k.token, "buyer": &k.buyer, "body": &k.body, "ticket": &k.ticket,
 		"queue": &k.queue, "challenge": &k.challenge, "way back": &k.wayBack, "pay": &k.pay,
 		"entitlement": &k.entitlement, "entitlement holder": &k.holder,
-		"asked mail": &k.asked, "source": &k.source,
+		"asked mail": &k.asked, "source": &k.source, "class code": &k.classCode,
 	} {
 		derived, err := hkdf.Key(sha256.New, serverKey, nil, "boxoffice/v1/"+purpose, sha256.Size)
 		if err != nil {
@@ -192,13 +193,16 @@ func (k *Keyring) BuyerID(saleID, email string) BuyerID {
 	return id
 }
 
-// Fingerprint identifies what was ordered: the lines, the buyer, and the metadata if
-// there is any.
+// Fingerprint identifies what was ordered: the lines, the buyer, and the metadata and the code
+// if there are any.
 func (k *Keyring) Fingerprint(o *Order) string {
 	lines, _ := json.Marshal(o.Lines) // plain structs cannot fail
 	parts := []string{o.SaleID, string(lines), o.Email}
 	if len(o.Metadata) > 0 {
 		parts = append(parts, o.Metadata.canonical())
+	}
+	if o.Code != nil {
+		parts = append(parts, "code", o.Code.ID.String())
 	}
 	return hex.EncodeToString(mac(k.body, parts...)[:16])
 }
@@ -221,6 +225,13 @@ func (k *Keyring) QueueTag(payload []byte) []byte {
 // invitee.
 func (k *Keyring) EntitlementID(saleID string, kind EntitlementKind, name string) (id EntitlementID) {
 	copy(id[:], mac(k.entitlement, saleID, string(kind), name))
+	return id
+}
+
+// ClassCodeID derives what the books have of a code for the hidden classes of a sale. The code
+// must be in its normal form.
+func (k *Keyring) ClassCodeID(saleID, code string) (id ClassCodeID) {
+	copy(id[:], mac(k.classCode, saleID, code))
 	return id
 }
 

@@ -46,6 +46,9 @@ type Order struct {
 
 	Metadata Metadata `json:"metadata,omitempty"`
 
+	// Code is used once by the order, because it has tickets of a hidden class. Nil: it has none.
+	Code *ClassCodeRef `json:"code,omitempty"`
+
 	// Fingerprint identifies the request body, so that we notice an Idempotency-Key that
 	// comes again with another body (CodeKeyReused).
 	Fingerprint string `json:"fingerprint"`
@@ -76,7 +79,13 @@ func (o *Order) Quantity() int64 {
 // same order on any node. The error is an *Error with CodeInvalid that names the field,
 // or one with CodeLimitReached if the items alone exceed the limit of tickets per buyer.
 func NewOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string) (Order, error) {
-	o, err := SketchOrder(sale, keys, idempotencyKey, items, email)
+	return NewOrderWithCode(sale, keys, idempotencyKey, items, email, nil)
+}
+
+// NewOrderWithCode is NewOrder for a buyer who has a code for hidden classes, as the books have
+// it. Nil: none.
+func NewOrderWithCode(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string, code *ClassCode) (Order, error) {
+	o, err := sketchOrder(sale, keys, idempotencyKey, items, email, code)
 	if err != nil {
 		return Order{}, err
 	}
@@ -87,11 +96,15 @@ func NewOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, em
 // SketchOrder is NewOrder without the fingerprint. It is enough to refuse an order, which
 // is what happens to most.
 func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string) (Order, error) {
+	return sketchOrder(sale, keys, idempotencyKey, items, email, nil)
+}
+
+func sketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item, email string, code *ClassCode) (Order, error) {
 	address, err := NormalizeEmail(email)
 	if err != nil {
 		return Order{}, err
 	}
-	lines, err := priceLines(sale, items)
+	lines, err := priceLines(sale, items, code)
 	if err != nil {
 		return Order{}, err
 	}
@@ -111,6 +124,9 @@ func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item,
 	if sale.OneCheckoutPerBuyer {
 		o.CheckoutLedger = sale.CheckoutLedger
 	}
+	if code != nil {
+		o.Code = &ClassCodeRef{ID: code.ID, Ledger: sale.CodeLedger}
+	}
 	for _, l := range lines {
 		o.AmountMinor += l.Quantity * l.UnitPriceMinor
 	}
@@ -127,23 +143,29 @@ func SketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item,
 }
 
 // priceLines merges items of one class and sorts them, so that the same request written
-// differently is the same order.
-func priceLines(sale *Sale, items []Item) ([]Line, error) {
+// differently is the same order. A hidden class is none of the sale's for those who have no
+// code for it.
+func priceLines(sale *Sale, items []Item, code *ClassCode) ([]Line, error) {
 	if len(items) == 0 {
 		return nil, Invalid("items", "must name at least one class")
 	}
 	if len(items) > ClassesMax {
 		return nil, Invalid("items", fmt.Sprintf("must have at most %d entries", ClassesMax))
 	}
-	quantities := make(map[string]int64, len(items))
+	quantities, isOpened := make(map[string]int64, len(items)), false
 	for i, item := range items {
-		if _, ok := sale.Class(item.Class); !ok {
+		class, ok := sale.Class(item.Class)
+		if !ok || class.Hidden && !code.Opens(&class) {
 			return nil, Invalid(fmt.Sprintf("items[%d].class", i), "is not a class of this sale")
 		}
 		if item.Quantity < 1 || item.Quantity > BuyerLimitMax {
 			return nil, Invalid(fmt.Sprintf("items[%d].quantity", i), fmt.Sprintf("must be 1–%d", BuyerLimitMax))
 		}
 		quantities[item.Class] += item.Quantity
+		isOpened = isOpened || class.Hidden
+	}
+	if code != nil && !isOpened {
+		return nil, Invalid("code", "opens none of the classes that are ordered: leave it out, so that it stays good")
 	}
 	lines := make([]Line, 0, len(quantities))
 	for _, c := range sale.Classes {

@@ -51,6 +51,8 @@ type Hold struct {
 	// CheckoutOpen says which limit was reached (HoldLimitReached): the buyer had another
 	// checkout open, or else would have had too many tickets.
 	CheckoutOpen bool `json:"checkout_open,omitempty"`
+	// CodeUsed says that it was the limit of the order's code: other orders have all its uses.
+	CodeUsed bool `json:"code_used,omitempty"`
 	// HeldAt is the ledger's own timestamp of the hold. Don't compare it with other
 	// clocks: ExpiresAt, when the checkout gives up, is by Temporal's, see
 	// activities.HoldRequest.

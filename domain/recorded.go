@@ -68,6 +68,13 @@ type Quota struct {
 	Moved      bool // the balance changed while the uses were read
 }
 
+// A ClassCodeQuota is the uses of a sale's codes for hidden classes. In a QuotaUse of it, Buyer has the
+// bytes of the code's id.
+type ClassCodeQuota struct {
+	Quota
+	Budgets map[ClassCodeID]int64 // how often each code may be used
+}
+
 // A QuotaUse is what one order has used of its buyer's quota.
 type QuotaUse struct {
 	StockUse

@@ -53,6 +53,10 @@ type Sale struct {
 	OneCheckoutPerBuyer bool
 	CheckoutLedger      uint32
 
+	// CodeLedger is the TigerBeetle ledger of the codes for hidden classes. It is 0 if the sale
+	// has no hidden class, and until the sale is stored.
+	CodeLedger uint32
+
 	// AliasRule says which addresses are one buyer.
 	AliasRule AliasRule
 
@@ -89,6 +93,9 @@ type Class struct {
 	OpensAt     time.Time // the class is sold from then on; zero: as long as the sale is open
 	ClosesAt    time.Time // and until then; zero: as long as the sale is open
 	MaxPerOrder int64     // tickets of this class in one order; 0: as many as the buyer may have
+
+	// Hidden: only a buyer with a code sees the class, and only with one is it sold.
+	Hidden bool
 }
 
 // A Perk goes to the first Capacity paid orders of a sale. Nobody holds it before they

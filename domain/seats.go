@@ -22,7 +22,8 @@ type BookedOrder struct {
 	Lines       []BookedLine // in the order's own sequence
 	Buyer       BuyerID
 	QuotaLedger uint32
-	PerkLedger  uint32 // 0: it did not get the sale's perk
+	PerkLedger  uint32        // 0: it did not get the sale's perk
+	Code        *ClassCodeRef // that it used; nil: none
 	SoldAt      time.Time
 }
 

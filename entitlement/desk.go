@@ -189,7 +189,7 @@ func (d *Desk) MakeCodes(ctx context.Context, sale *domain.Sale, count, places i
 	}
 	made := make([]string, count)
 	for i := range made {
-		made[i] = NewCode()
+		made[i] = domain.NewSecretCode()
 	}
 	isNew, err := d.store.MakeEntitlements(ctx, sale.ID, domain.PresaleCode, d.idsOf(sale, made), places, batch)
 	if err != nil {
@@ -226,8 +226,8 @@ func checkBatch(batch string) error { return domain.CheckTitle("batch", batch, b
 
 func checkCodes(codes []string) error {
 	for i, code := range codes {
-		if _, ok := normalCode(code); !ok {
-			return domain.Invalid(fmt.Sprintf("codes[%d]", i), fmt.Sprintf("must have %d–%d letters and digits, hyphens and spaces not counted", CodeLenMin, CodeLenMax))
+		if _, ok := domain.NormalSecretCode(code); !ok {
+			return domain.Invalid(fmt.Sprintf("codes[%d]", i), fmt.Sprintf("must have %d–%d letters and digits, hyphens and spaces not counted", domain.SecretCodeLenMin, domain.SecretCodeLenMax))
 		}
 	}
 	return nil
@@ -236,7 +236,7 @@ func checkCodes(codes []string) error {
 func (d *Desk) idsOf(sale *domain.Sale, shown []string) []domain.EntitlementID {
 	ids := make([]domain.EntitlementID, len(shown))
 	for i := range shown {
-		code, _ := normalCode(shown[i])
+		code, _ := domain.NormalSecretCode(shown[i])
 		ids[i] = codes{d.keys}.id(sale.ID, code)
 	}
 	return ids

@@ -158,12 +158,12 @@ func TestACodeIsReadAsPeopleTypeIt(t *testing.T) {
 		"O0oI-l1iL-2345":        "000111112345",
 		"ABCD–EFGH‑JKMN":        "ABCDEFGHJKMN",
 	} {
-		if got, ok := normalCode(shown); !ok || got != want {
+		if got, ok := domain.NormalSecretCode(shown); !ok || got != want {
 			t.Errorf("%q is %q, %t, want %q", shown, got, ok, want)
 		}
 	}
-	for _, shown := range []string{"", "SUMMER24", "----------------", "ABCD-EFGH-JKM", "ABCDEFGHJKMN!", "ÄBCDEFGHJKMNP", strings.Repeat("A", CodeLenMax+1)} {
-		if got, ok := normalCode(shown); ok {
+	for _, shown := range []string{"", "SUMMER24", "----------------", "ABCD-EFGH-JKM", "ABCDEFGHJKMN!", "ÄBCDEFGHJKMNP", strings.Repeat("A", domain.SecretCodeLenMax+1)} {
+		if got, ok := domain.NormalSecretCode(shown); ok {
 			t.Errorf("%q is the code %q", shown, got)
 		}
 	}
@@ -172,9 +172,9 @@ func TestACodeIsReadAsPeopleTypeIt(t *testing.T) {
 func TestMadeCodesAreDifferentAndReadBack(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 1000 {
-		made := NewCode()
-		code, ok := normalCode(made)
-		if !ok || len(code) != newCodeLen || seen[code] {
+		made := domain.NewSecretCode()
+		code, ok := domain.NormalSecretCode(made)
+		if !ok || len(code) != 16 || seen[code] {
 			t.Fatalf("%q is %q, %t, seen before: %t", made, code, ok, seen[code])
 		}
 		seen[code] = true
@@ -189,7 +189,7 @@ func TestMadeCodesAreDifferentAndReadBack(t *testing.T) {
 			}
 			written.WriteString(s + rapid.SampledFrom([]string{"", "", "-", " "}).Draw(t, "between"))
 		}
-		if got, ok := normalCode(written.String()); !ok || got != code {
+		if got, ok := domain.NormalSecretCode(written.String()); !ok || got != code {
 			t.Fatalf("%q is %q, want %q", written.String(), got, code)
 		}
 	})

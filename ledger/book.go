@@ -53,14 +53,14 @@ func NewBook(batcher *Batcher, options ...BookOption) *Book {
 // one is never held later, because the ledger never takes a refused id again. The ledger
 // does not say when the checkout gives up: ExpiresAt is not set.
 //
-// If several limits refuse the order (sold out, or one of the buyer's limits), the first
+// If several limits refuse the order (sold out, its code, or one of the buyer's limits), the first
 // leg that fails decides which one is reported. A repeated order can therefore get
 // another refusal than before, if a class sold out meanwhile.
 //
 // A *domain.Error with CodeKeyReused means that another order was held under this id.
 func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 	const op = "hold"
-	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+	if err := checkOrder(o.ID, o.Lines, o.Code, o.QuotaLedger, o.Buyer); err != nil {
 		return domain.Hold{}, err
 	}
 	legs := heldLegs(o)
@@ -107,26 +107,29 @@ func (b *Book) holdWithAnotherGrace(ctx context.Context, op string, o *domain.Or
 }
 
 // Known reports whether only this order's key can have its answer: it was held, whatever
-// happened to the hold, or it was refused because of its buyer (over the quota, or
-// another checkout open). An order refused for lack of seats left nothing and is not
+// happened to the hold, or it was refused because of its buyer (over the quota, another checkout
+// open, or a code without uses left). An order refused for lack of seats left nothing and is not
 // known; neither is one whose hold is still on its way. It only reads: nothing is booked.
 func (b *Book) Known(ctx context.Context, o *domain.Order) (bool, error) {
 	const op = "look up"
-	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+	if err := checkOrder(o.ID, o.Lines, o.Code, o.QuotaLedger, o.Buyer); err != nil {
 		return false, err
 	}
-	first := legsOf(o.Lines, o.QuotaLedger, o.Buyer)[0]
+	first := legsOf(o.Lines, o.Code, o.QuotaLedger, o.Buyer)[0]
 	found, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(o.ID, slotHold|first.slot), buyerNumber(o.Buyer)})
 	if err != nil {
 		return false, failed(op, o.ID, err)
 	}
 	held, quota := found[0] != nil, found[1] != nil
-	if held || !quota { // a buyer without a quota was never refused because of it
+	if held || !quota { // a buyer without a quota was never refused because of it, nor of a code
 		return held, nil
 	}
 	ofBuyer := []slot{slotHold | slotQuota}
 	if o.CheckoutLedger != 0 {
 		ofBuyer = append(ofBuyer, slotHold|slotCheckout)
+	}
+	if o.Code != nil {
+		ofBuyer = append(ofBuyer, slotHold|slotCode)
 	}
 	return b.burnt(ctx, op, o.ID, ofBuyer...)
 }
@@ -163,6 +166,8 @@ func refusal(l leg) domain.Hold {
 		return domain.Hold{Outcome: domain.HoldLimitReached}
 	case slotCheckout:
 		return domain.Hold{Outcome: domain.HoldLimitReached, CheckoutOpen: true}
+	case slotCode:
+		return domain.Hold{Outcome: domain.HoldLimitReached, CodeUsed: true}
 	default:
 		return domain.Hold{Outcome: domain.HoldSoldOut}
 	}
@@ -186,7 +191,7 @@ func refusal(l leg) domain.Hold {
 // ends by its timeout.
 func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, error) {
 	const op = "post"
-	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+	if err := checkOrder(o.ID, o.Lines, o.Code, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
 	v, err := b.end(ctx, op, o, func(legs []leg) []tb.Transfer { return postChain(o.ID, legs) })
@@ -221,7 +226,7 @@ func (b *Book) Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, e
 //	id_already_failed           …_not_found was the answer before       see voidBurnt
 func (b *Book) Void(ctx context.Context, o *domain.Order) (domain.VoidOutcome, error) {
 	const op = "void"
-	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+	if err := checkOrder(o.ID, o.Lines, o.Code, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
 	v, err := b.end(ctx, op, o, func(legs []leg) []tb.Transfer { return voidChain(o.ID, slotVoid, legs) })
@@ -273,7 +278,7 @@ func (b *Book) end(ctx context.Context, op string, o *domain.Order, chain func([
 	if err != nil || !missing || legs[v.index].slot != slotCheckout {
 		return v, err
 	}
-	return b.run(ctx, op, o.ID, chain(legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
+	return b.run(ctx, op, o.ID, chain(legsOf(o.Lines, o.Code, o.QuotaLedger, o.Buyer)))
 }
 
 // TakePerk takes one of the sale's perk for a paid order. False means that the sale has
@@ -284,7 +289,7 @@ func (b *Book) TakePerk(ctx context.Context, o *domain.Order) (bool, error) {
 	if o.Perk == nil {
 		return false, nil
 	}
-	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+	if err := checkOrder(o.ID, o.Lines, o.Code, o.QuotaLedger, o.Buyer); err != nil {
 		return false, err
 	}
 	v, err := b.run(ctx, op, o.ID, []tb.Transfer{{
@@ -316,7 +321,7 @@ func (b *Book) TakePerk(ctx context.Context, o *domain.Order) (bool, error) {
 // would find its ids taken.
 func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcome, error) {
 	const op = "rebook"
-	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+	if err := checkOrder(o.ID, o.Lines, o.Code, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
 	before, err := b.batcher.LookupTransfers(ctx, []tb.Uint128{transferID(o.ID, slotReturn|slotFirst), transferID(o.ID, slotRebook|slotFirst)})
@@ -328,7 +333,7 @@ func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcom
 	case before[0] != nil:
 		return domain.RebookNoneLeft, nil
 	}
-	v, err := b.takeWithQuota(ctx, op, o, rebookChain(o.ID, legsOf(o.Lines, o.QuotaLedger, o.Buyer)))
+	v, err := b.takeWithQuota(ctx, op, o, rebookChain(o.ID, legsOf(o.Lines, o.Code, o.QuotaLedger, o.Buyer)))
 	if err != nil {
 		return "", err
 	}
@@ -347,10 +352,10 @@ func (b *Book) Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcom
 // ledger did not sell to the order, and that error is definite.
 func (b *Book) Return(ctx context.Context, o *domain.SoldOrder) error {
 	const op = "return"
-	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+	if err := checkOrder(o.ID, o.Lines, o.Code, o.QuotaLedger, o.Buyer); err != nil {
 		return err
 	}
-	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	legs := legsOf(o.Lines, o.Code, o.QuotaLedger, o.Buyer)
 	if err := b.checkSold(ctx, op, o.ID, o.Booking, legs); err != nil {
 		return err
 	}
@@ -365,14 +370,14 @@ func (b *Book) Return(ctx context.Context, o *domain.SoldOrder) error {
 // reason stands, and Unsell returns it.
 func (b *Book) Unsell(ctx context.Context, o *domain.Order, booking domain.Booking, why domain.UnsoldReason) (domain.UnsoldReason, error) {
 	const op = "unsell"
-	if err := checkOrder(o.ID, o.Lines, o.QuotaLedger, o.Buyer); err != nil {
+	if err := checkOrder(o.ID, o.Lines, o.Code, o.QuotaLedger, o.Buyer); err != nil {
 		return "", err
 	}
 	number, err := reasonOf(why)
 	if err != nil {
 		return "", err
 	}
-	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	legs := legsOf(o.Lines, o.Code, o.QuotaLedger, o.Buyer)
 	if err := b.checkSold(ctx, op, o.ID, booking, legs); err != nil {
 		return "", err
 	}

@@ -60,12 +60,13 @@ func (b *Book) quotaUses(ctx context.Context, s *domain.Sale, ledger uint32) ([]
 	if s.OneCheckoutPerBuyer && ledger == s.CheckoutLedger {
 		buyerOf = buyerOfCheckout
 	}
+	// Of a code, the same 16 bytes are its id.
 	sums := newBookings(ledger)
 	buyers := make(map[domain.OrderID]domain.BuyerID)
 	// All buyers' transfers meet in the spent account.
 	err = b.eachTransfer(ctx, accountID(ledger, roleSpent), func(t tb.Transfer) error {
 		account := t.DebitAccountID
-		if code(t.Code) == codeReturnQuota {
+		if c := code(t.Code); c == codeReturnQuota || c == codeReturnCode {
 			account = t.CreditAccountID
 		}
 		buyers[orderOf(t.UserData128)] = buyerOf(account)
@@ -171,10 +172,10 @@ func (s *bookings) add(t tb.Transfer) error {
 	switch code(t.Code) {
 	case codeFund, codeDrain, codeRaise, codeLower:
 		return nil // the operator's, not an order's
-	case codePerk, codeRebook, codeRebookQuota:
+	case codePerk, codeRebook, codeRebookQuota, codeRebookCode:
 		s.sold(t, tickets(t.Amount))
 		return nil
-	case codeReturn, codeReturnQuota, codePerkBack:
+	case codeReturn, codeReturnQuota, codeReturnCode, codePerkBack:
 		s.sold(t, -tickets(t.Amount))
 		return nil
 	default:

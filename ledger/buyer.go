@@ -36,7 +36,8 @@ func (b *Book) OrdersOfBuyers(ctx context.Context, buyers []domain.BuyerID) ([]d
 				switch code(t.Code) {
 				case codeHoldQuota, codeRebookQuota, codeReturnQuota:
 					found[orderOf(t.UserData128)] = true
-				case codeFund, codeRaise, codeLower, codeFundQuota, codeDrain, codeFundCheckout, codeHold, codeHoldCheckout, codePerk, codePerkBack, codeRebook, codeReturn:
+				case codeFund, codeRaise, codeLower, codeFundQuota, codeDrain, codeFundCheckout, codeFundCode, codeHold, codeHoldCheckout, codeHoldCode,
+					codePerk, codePerkBack, codeRebook, codeRebookCode, codeReturn, codeReturnCode:
 				}
 				return nil
 			})

@@ -14,8 +14,8 @@ import (
 )
 
 // A leg is one movement of an order: a number of tickets from a budget to a spent
-// account. The legs of an order are its lines (see inSequence), then the buyer's quota;
-// both numbers below follow from that. A hold may have one more, see heldLegs.
+// account. The legs of an order are its lines (see inSequence), its code if it has one, then
+// the buyer's quota; both numbers below follow from that. A hold may have one more, see heldLegs.
 type leg struct {
 	slot     slot // low digit
 	ledger   uint32
@@ -24,9 +24,9 @@ type leg struct {
 	quantity int64
 }
 
-func legsOf(lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) []leg {
+func legsOf(lines []domain.Line, used *domain.ClassCodeRef, quotaLedger uint32, buyer domain.BuyerID) []leg {
 	lines = inSequence(lines)
-	legs := make([]leg, 0, len(lines)+1)
+	legs := make([]leg, 0, len(lines)+3)
 	var total int64
 	for i, l := range lines {
 		legs = append(legs, leg{
@@ -37,6 +37,15 @@ func legsOf(lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) []leg
 			quantity: l.Quantity,
 		})
 		total += l.Quantity
+	}
+	if used != nil {
+		legs = append(legs, leg{
+			slot:     slotCode,
+			ledger:   used.Ledger,
+			budget:   codeNumber(used.ID),
+			spent:    accountID(used.Ledger, roleSpent),
+			quantity: 1,
+		})
 	}
 	return append(legs, leg{
 		slot:     slotQuota,
@@ -63,7 +72,7 @@ func inSequence(lines []domain.Line) []domain.Line {
 // given up. So the lines go first, because their answers do tell. It goes before the
 // quota: a buyer with another checkout open can do something about that.
 func heldLegs(o *domain.Order) []leg {
-	legs := legsOf(o.Lines, o.QuotaLedger, o.Buyer)
+	legs := legsOf(o.Lines, o.Code, o.QuotaLedger, o.Buyer)
 	if o.CheckoutLedger == 0 {
 		return legs
 	}
@@ -78,7 +87,7 @@ func heldLegs(o *domain.Order) []leg {
 
 // checkOrder refuses what would make a malformed or endless chain. Orders come from
 // domain.NewOrder, so it guards against our own mistakes.
-func checkOrder(order domain.OrderID, lines []domain.Line, quotaLedger uint32, buyer domain.BuyerID) error {
+func checkOrder(order domain.OrderID, lines []domain.Line, used *domain.ClassCodeRef, quotaLedger uint32, buyer domain.BuyerID) error {
 	switch {
 	case order.IsZero() || order[len(order)-1] != 0:
 		return ourFault("order %s: the id must end in a zero byte and not be zero", order)
@@ -86,6 +95,8 @@ func checkOrder(order domain.OrderID, lines []domain.Line, quotaLedger uint32, b
 		return ourFault("order %s has %d lines, want 1–%d", order, len(lines), domain.ClassesMax)
 	case quotaLedger == 0 || buyer == domain.BuyerID{}:
 		return ourFault("order %s names no quota", order)
+	case used != nil && (used.Ledger == 0 || used.ID == domain.ClassCodeID{}):
+		return ourFault("order %s names half a code", order)
 	}
 	for _, l := range lines {
 		if l.Ledger == 0 || l.Quantity < 1 {
@@ -111,7 +122,7 @@ func contentsOf(legs []leg) uint64 {
 
 func holdChain(order domain.OrderID, legs []leg, timeoutSeconds uint32) []tb.Transfer {
 	return link(order, slotHold, legs, func(l leg) tb.Transfer {
-		t := move(l, l.budget, l.spent, codeHold, codeHoldQuota)
+		t := move(l, l.budget, l.spent, legCodes{codeHold, codeHoldQuota, codeHoldCode})
 		if l.slot == slotCheckout {
 			t.Code = uint16(codeHoldCheckout)
 		}
@@ -124,7 +135,7 @@ func holdChain(order domain.OrderID, legs []leg, timeoutSeconds uint32) []tb.Tra
 
 func rebookChain(order domain.OrderID, legs []leg) []tb.Transfer {
 	return link(order, slotRebook, legs, func(l leg) tb.Transfer {
-		t := move(l, l.budget, l.spent, codeRebook, codeRebookQuota)
+		t := move(l, l.budget, l.spent, legCodes{codeRebook, codeRebookQuota, codeRebookCode})
 		t.UserData64 = contentsOf(legs)
 		return t
 	})
@@ -132,7 +143,7 @@ func rebookChain(order domain.OrderID, legs []leg) []tb.Transfer {
 
 func returnChain(order domain.OrderID, legs []leg, why reason) []tb.Transfer {
 	return link(order, slotReturn, legs, func(l leg) tb.Transfer {
-		t := move(l, l.spent, l.budget, codeReturn, codeReturnQuota)
+		t := move(l, l.spent, l.budget, legCodes{codeReturn, codeReturnQuota, codeReturnCode})
 		t.UserData64, t.UserData32 = contentsOf(legs), uint32(why)
 		return t
 	})
@@ -195,10 +206,16 @@ func link(order domain.OrderID, base slot, legs []leg, transfer func(leg) tb.Tra
 	return chain
 }
 
-func move(l leg, debit, credit tb.Uint128, ofLine, ofQuota code) tb.Transfer {
-	c := ofLine
-	if l.slot == slotQuota {
-		c = ofQuota
+// legCodes are what the legs of a chain are for.
+type legCodes struct{ ofLine, ofQuota, ofCode code }
+
+func move(l leg, debit, credit tb.Uint128, codes legCodes) tb.Transfer {
+	c := codes.ofLine
+	switch l.slot {
+	case slotQuota:
+		c = codes.ofQuota
+	case slotCode:
+		c = codes.ofCode
 	}
 	return tb.Transfer{
 		DebitAccountID:  debit,

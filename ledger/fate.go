@@ -117,21 +117,21 @@ func (b *Book) Booked(ctx context.Context, order domain.OrderID) (domain.BookedO
 	return booked, nil
 }
 
-// A soldChain is what sold an order: its lines in their sequence, then its
-// buyer's quota.
+// A soldChain is what sold an order: its lines in their sequence, its code if it used one, then
+// its buyer's quota.
 type soldChain []*tb.Transfer
 
 func (b *Book) soldChain(ctx context.Context, order domain.OrderID, base slot) (soldChain, error) {
-	ids := make([]tb.Uint128, 0, domain.ClassesMax+1)
+	ids := make([]tb.Uint128, 0, domain.ClassesMax+2)
 	for i := range domain.ClassesMax {
 		ids = append(ids, transferID(order, base|slot(i)))
 	}
-	return b.batcher.LookupTransfers(ctx, append(ids, transferID(order, base|slotQuota)))
+	return b.batcher.LookupTransfers(ctx, append(ids, transferID(order, base|slotCode), transferID(order, base|slotQuota)))
 }
 
 // sold adds what the chain sold. It returns false if there is no such chain.
 func (c soldChain) sold(to *domain.BookedOrder) bool {
-	lines, quota := c[:len(c)-1], c[len(c)-1]
+	lines, used, quota := c[:len(c)-2], c[len(c)-2], c[len(c)-1]
 	if lines[0] == nil || quota == nil {
 		return false
 	}
@@ -139,6 +139,9 @@ func (c soldChain) sold(to *domain.BookedOrder) bool {
 		if t != nil {
 			to.Lines = append(to.Lines, domain.BookedLine{Ledger: t.Ledger, Quantity: tickets(t.Amount)})
 		}
+	}
+	if used != nil {
+		to.Code = &domain.ClassCodeRef{ID: codeOf(used.DebitAccountID), Ledger: used.Ledger}
 	}
 	to.Buyer, to.QuotaLedger = buyerOf(quota.DebitAccountID), quota.Ledger
 	to.SoldAt = time.Unix(0, int64(lines[0].Timestamp)).UTC()

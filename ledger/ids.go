@@ -12,8 +12,8 @@ import (
 
 // A slot is the last byte of a transfer's id; the other fifteen are the order's. The high
 // digit says what the transfer does. The low digit says for which line of the order
-// (sorted by the bytes of their classes), for the buyer's quota, or for their one open
-// checkout.
+// (sorted by the bytes of their classes), for the buyer's quota, for their one open checkout, or
+// for the order's code.
 type slot uint8
 
 // Nothing here may ever change: the ids are in the books.
@@ -34,10 +34,13 @@ const (
 	// buyer's open checkout.
 	slotQuota    slot = 0x0F
 	slotCheckout slot = 0x0E
+
+	// slotCode is the low digit of the transfer that uses the order's code.
+	slotCode slot = 0x0D
 )
 
-// Every class's line must fit below the two.
-const _ = uint(int(slotCheckout) - domain.ClassesMax)
+// Every class's line must fit below the three.
+const _ = uint(int(slotCode) - domain.ClassesMax)
 
 // transferID is the order's id, read as a big-endian number, plus the slot.
 // TigerBeetle's numbers are little-endian.
@@ -84,6 +87,13 @@ func buyerOfCheckout(number tb.Uint128) domain.BuyerID {
 	return buyerOf(checkoutNumber(buyerOf(number))) // flipping the bit again restores it
 }
 
+// codeNumber is both the id of the account with a code's uses and the id of the transfer that
+// funds it.
+func codeNumber(id domain.ClassCodeID) tb.Uint128 { return buyerNumber(domain.BuyerID(id)) }
+
+// codeOf is the inverse of codeNumber.
+func codeOf(number tb.Uint128) domain.ClassCodeID { return domain.ClassCodeID(buyerOf(number)) }
+
 // A role says what an account is for; it is also the account's code.
 type role uint16
 
@@ -93,6 +103,7 @@ const (
 	roleSpent    role = 3 // what is sold
 	roleQuota    role = 4 // a buyer's budget in the quota ledger
 	roleCheckout role = 5 // a buyer's budget of one open checkout
+	roleCode     role = 6 // how many orders may still use a code
 )
 
 // accountID is readable in decimal, which is how TigerBeetle's REPL shows it: the
@@ -134,15 +145,19 @@ const (
 	codeFundCheckout code = 4
 	codeRaise        code = 5
 	codeLower        code = 6
+	codeFundCode     code = 7
 	codeHold         code = 10
 	codeHoldQuota    code = 11
 	codeHoldCheckout code = 12
+	codeHoldCode     code = 13
 	codePerk         code = 20
 	codePerkBack     code = 21
 	codeRebook       code = 30
 	codeRebookQuota  code = 31
+	codeRebookCode   code = 32
 	codeReturn       code = 40
 	codeReturnQuota  code = 41
+	codeReturnCode   code = 42
 )
 
 // A reason in user_data_32 of a returned leg says why it was returned.

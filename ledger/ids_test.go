@@ -18,6 +18,7 @@ func TestIDs(t *testing.T) {
 		slotHold | 11:           "19b7ca98c88921a81c5c492abc74b1b",
 		slotHold | slotQuota:    "19b7ca98c88921a81c5c492abc74b1f",
 		slotHold | slotCheckout: "19b7ca98c88921a81c5c492abc74b1e",
+		slotHold | slotCode:     "19b7ca98c88921a81c5c492abc74b1d",
 		slotPost:                "19b7ca98c88921a81c5c492abc74b20",
 		slotVoid:                "19b7ca98c88921a81c5c492abc74b30",
 		slotPerk:                "19b7ca98c88921a81c5c492abc74b40",
@@ -44,6 +45,12 @@ func TestIDs(t *testing.T) {
 	}
 	if got, want := checkoutNumber(buyer).String(), "ab0000000000000000000000000000cc"; got != want {
 		t.Errorf("account of the buyer's open checkout = %s, want %s", got, want)
+	}
+	if got := codeNumber(domain.ClassCodeID(buyer)).String(); got != buyer.String() {
+		t.Errorf("account of a code = %s, want %s", got, buyer)
+	}
+	if got := codeOf(codeNumber(domain.ClassCodeID(buyer))); got != domain.ClassCodeID(buyer) {
+		t.Errorf("code of its own number = %s, want %s", got, buyer)
 	}
 	if got := buyerOfCheckout(checkoutNumber(buyer)); got != buyer {
 		t.Errorf("buyer of their own open checkout = %s, want %s", got, buyer)

@@ -280,7 +280,7 @@ func (b *box) perk(o *domain.Order, want bool) {
 
 // sold is the order as the database would have it.
 func sold(o *domain.Order, by domain.Booking) *domain.SoldOrder {
-	return &domain.SoldOrder{ID: o.ID, SaleID: o.SaleID, Lines: o.Lines, Buyer: o.Buyer, QuotaLedger: o.QuotaLedger, Booking: by}
+	return &domain.SoldOrder{ID: o.ID, SaleID: o.SaleID, Lines: o.Lines, Code: o.Code, Buyer: o.Buyer, QuotaLedger: o.QuotaLedger, Booking: by}
 }
 
 // level is a stock's held, sold and available.

@@ -32,11 +32,15 @@ func stocksOf(s *domain.Sale) []stock {
 	return stocks
 }
 
-// limitsOf lists what a sale limits for each buyer; the capacity is one buyer's.
+// limitsOf lists what a sale limits for each buyer, or for each code; the capacity is one
+// buyer's, and means nothing for codes.
 func limitsOf(s *domain.Sale) []stock {
 	limits := []stock{{"quota", s.QuotaLedger, s.BuyerLimit}}
 	if s.OneCheckoutPerBuyer {
 		limits = append(limits, stock{"open checkouts", s.CheckoutLedger, 1})
+	}
+	if s.HasHidden() {
+		limits = append(limits, stock{"codes", s.CodeLedger, 1})
 	}
 	return limits
 }

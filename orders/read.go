@@ -70,7 +70,8 @@ func queryOrders(ctx context.Context, q querier, where string, args ...any) ([]d
 		SELECT o.id, o.sale_id, s.name, o.status, o.email, o.buyer, o.booking,
 		       o.perk_ledger IS NOT NULL, o.paid_at, o.refunding_at, o.refunded_at, o.erased_at, o.metadata,
 		       p.id, p.session, p.amount_minor, p.currency, p.captured_at,
-		       quota.ledger, perk.name, perk.ledger,
+		       quota.ledger, perk.name, perk.ledger, o.code,
+		       CASE WHEN o.code IS NOT NULL THEN (SELECT c.ledger FROM sale_stocks c WHERE c.sale_id = o.sale_id AND c.kind = 'codes') END,
 		       (SELECT json_agg(l ORDER BY l.class COLLATE "C") FROM order_lines l WHERE l.order_id = o.id),
 		       (SELECT json_agg(t ORDER BY t.number) FROM tickets t WHERE t.order_id = o.id)
 		FROM orders o
@@ -87,15 +88,15 @@ func queryOrders(ctx context.Context, q querier, where string, args ...any) ([]d
 func scanOrder(row pgx.CollectableRow) (domain.SoldOrder, error) {
 	var (
 		o                                     domain.SoldOrder
-		id, buyer                             pgtype.UUID
+		id, buyer, code                       pgtype.UUID
 		refunding, refunded, erased, captured *time.Time
 		perkName                              *string
-		perkLedger                            *uint32
+		perkLedger, codeLedger                *uint32
 	)
 	err := row.Scan(&id, &o.SaleID, &o.SaleName, &o.Status, &o.Email, &buyer, &o.Booking,
 		&o.PerkTaken, &o.PaidAt, &refunding, &refunded, &erased, &o.Metadata,
 		&o.Capture.Payment, &o.Capture.Session, &o.Capture.AmountMinor, &o.Capture.Currency, &captured,
-		&o.QuotaLedger, &perkName, &perkLedger, &o.Lines, &o.Tickets)
+		&o.QuotaLedger, &perkName, &perkLedger, &code, &codeLedger, &o.Lines, &o.Tickets)
 	if err == nil {
 		err = errors.Join(o.Status.Check(), o.Booking.Check())
 	}
@@ -106,6 +107,9 @@ func scanOrder(row pgx.CollectableRow) (domain.SoldOrder, error) {
 	o.AmountMinor, o.Currency = o.Capture.AmountMinor, o.Capture.Currency
 	o.PaidAt, o.RefundingAt, o.RefundedAt = o.PaidAt.UTC(), fromNull(refunding), fromNull(refunded)
 	o.Capture.CapturedAt, o.ErasedAt = fromNull(captured), fromNull(erased)
+	if code.Valid && codeLedger != nil {
+		o.Code = &domain.ClassCodeRef{ID: code.Bytes, Ledger: *codeLedger}
+	}
 	if perkName != nil {
 		o.Perk = &domain.PerkRef{Name: *perkName, Ledger: *perkLedger}
 	}

@@ -230,7 +230,7 @@ func (s *Store) insertSold(ctx context.Context, open []*recording) error {
 	_, err := s.pool.Exec(ctx, insertSoldSQL,
 		c.id, c.sale, c.payment, c.session, c.amount, c.currency, c.capturedAt, c.buyer, c.email, c.booking, c.perk, c.paidAt, c.event, c.metadata,
 		c.lineOrder, c.lineClass, c.lineLedger, c.lineQuantity, c.linePrice,
-		c.ticketOrder, c.ticketNumber, c.ticketClass, c.ticketCode)
+		c.ticketOrder, c.ticketNumber, c.ticketClass, c.ticketCode, c.code)
 	failpoint.After("orders", "record")
 	return err
 }
@@ -238,14 +238,15 @@ func (s *Store) insertSold(ctx context.Context, open []*recording) error {
 const insertSoldSQL = `
 WITH sold AS (
 	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::timestamptz[],
-	                     $8::uuid[], $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::text[], $14::text[])
-	AS s (id, sale_id, payment, session, amount_minor, currency, captured_at, buyer, email, booking, perk_ledger, paid_at, event, metadata)
+	                     $8::uuid[], $9::text[], $10::text[], $11::bigint[], $12::timestamptz[], $13::text[], $14::text[],
+	                     $24::uuid[])
+	AS s (id, sale_id, payment, session, amount_minor, currency, captured_at, buyer, email, booking, perk_ledger, paid_at, event, metadata, code)
 ), new_payments AS (
 	INSERT INTO payments (id, order_id, session, amount_minor, currency, captured_at, bought)
 	SELECT payment, id, session, amount_minor, currency, captured_at, 'tickets' FROM sold
 ), new_orders AS (
-	INSERT INTO orders (id, sale_id, status, payment, buyer, email, booking, perk_ledger, paid_at, metadata)
-	SELECT id, sale_id, 'paid', payment, buyer, email, booking, perk_ledger, paid_at, metadata::jsonb FROM sold
+	INSERT INTO orders (id, sale_id, status, payment, buyer, email, booking, perk_ledger, paid_at, metadata, code)
+	SELECT id, sale_id, 'paid', payment, buyer, email, booking, perk_ledger, paid_at, metadata::jsonb, code FROM sold
 ), new_lines AS (
 	INSERT INTO order_lines (order_id, class, ledger, quantity, unit_price_minor)
 	SELECT * FROM unnest($15::uuid[], $16::text[], $17::bigint[], $18::integer[], $19::bigint[])
@@ -258,7 +259,7 @@ SELECT 'order.paid', sale_id, id, payment, event::jsonb FROM sold`
 
 // soldColumns are the arrays that the statement takes.
 type soldColumns struct {
-	id, buyer                                         []pgtype.UUID
+	id, buyer, code                                   []pgtype.UUID
 	sale, payment, session, currency, email, booking  []string
 	event                                             []string
 	amount                                            []int64
@@ -294,6 +295,7 @@ func (c *soldColumns) add(sold *domain.Sold, ticketCode func(n int) string) erro
 	c.paidAt = append(c.paidAt, nullTime(sold.PaidAt))
 	c.event = append(c.event, string(event))
 	c.metadata = append(c.metadata, metadata)
+	c.code = append(c.code, codeUsed(o.Code))
 	for _, l := range o.Lines {
 		c.lineOrder = append(c.lineOrder, id)
 		c.lineClass = append(c.lineClass, l.Class)
@@ -308,6 +310,14 @@ func (c *soldColumns) add(sold *domain.Sold, ticketCode func(n int) string) erro
 		c.ticketCode = append(c.ticketCode, t.Code)
 	}
 	return nil
+}
+
+// codeUsed is NULL if the order used none.
+func codeUsed(used *domain.ClassCodeRef) pgtype.UUID {
+	if used == nil {
+		return pgtype.UUID{}
+	}
+	return pgtype.UUID{Bytes: used.ID, Valid: true}
 }
 
 // metadataText is NULL if there is none.
@@ -358,7 +368,7 @@ func soldOrder(sold *domain.Sold, ticketCode func(n int) string) domain.SoldOrde
 	return domain.SoldOrder{
 		ID: o.ID, SaleID: o.SaleID, SaleName: o.SaleName, Status: domain.OrderPaid,
 		Lines: lines, AmountMinor: o.AmountMinor, Currency: o.Currency,
-		Email: o.Email, Buyer: o.Buyer, QuotaLedger: o.QuotaLedger,
+		Email: o.Email, Buyer: o.Buyer, QuotaLedger: o.QuotaLedger, Code: o.Code,
 		Capture: capture, Booking: sold.Booking, Metadata: o.Metadata, Perk: o.Perk, PerkTaken: sold.PerkTaken,
 		Tickets: tickets(o.Lines, ticketCode), PaidAt: stored(sold.PaidAt),
 	}

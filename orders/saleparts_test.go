@@ -15,6 +15,7 @@ var notDefined = map[string]string{
 	"ID":                 "names the sale",
 	"QuotaLedger":        "the store assigns it",
 	"CheckoutLedger":     "the store assigns it",
+	"CodeLedger":         "the store assigns it",
 	"Classes.OpenedWith": "the store keeps it when the capacity is changed",
 	"Classes.Ledger":     "the store assigns it",
 	"Perk.Ledger":        "the store assigns it",

@@ -20,6 +20,7 @@ const (
 	kindPerk      = "perk"
 	kindQuota     = "quota"
 	kindCheckouts = "checkouts" // only if a buyer may have one open at a time
+	kindCodes     = "codes"     // only if a class is hidden
 )
 
 // CreateSale stores a sale and gives each of its stocks a ledger number, ignoring those
@@ -82,18 +83,21 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 		return err
 	}
 	const insert = `
-		INSERT INTO sale_stocks (sale_id, kind, position, name, price_minor, capacity, label, opens_at, closes_at, max_per_order)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, 0))`
+		INSERT INTO sale_stocks (sale_id, kind, position, name, price_minor, capacity, label, opens_at, closes_at, max_per_order, hidden)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, nullif($10, 0), $11)`
 	var batch pgx.Batch
 	for i, c := range sale.Classes {
-		batch.Queue(insert, sale.ID, kindClass, i, c.Name, c.PriceMinor, c.Capacity, c.Label, nullTime(c.OpensAt), nullTime(c.ClosesAt), c.MaxPerOrder)
+		batch.Queue(insert, sale.ID, kindClass, i, c.Name, c.PriceMinor, c.Capacity, c.Label, nullTime(c.OpensAt), nullTime(c.ClosesAt), c.MaxPerOrder, c.Hidden)
 	}
 	if sale.Perk != nil {
-		batch.Queue(insert, sale.ID, kindPerk, 0, sale.Perk.Name, nil, sale.Perk.Capacity, "", nil, nil, 0)
+		batch.Queue(insert, sale.ID, kindPerk, 0, sale.Perk.Name, nil, sale.Perk.Capacity, "", nil, nil, 0, false)
 	}
-	batch.Queue(insert, sale.ID, kindQuota, 0, "quota", nil, nil, "", nil, nil, 0)
+	batch.Queue(insert, sale.ID, kindQuota, 0, "quota", nil, nil, "", nil, nil, 0, false)
 	if sale.OneCheckoutPerBuyer {
-		batch.Queue(insert, sale.ID, kindCheckouts, 0, "open checkouts", nil, nil, "", nil, nil, 0)
+		batch.Queue(insert, sale.ID, kindCheckouts, 0, "open checkouts", nil, nil, "", nil, nil, 0, false)
+	}
+	if sale.HasHidden() {
+		batch.Queue(insert, sale.ID, kindCodes, 0, "codes", nil, nil, "", nil, nil, 0, false)
 	}
 	return tx.SendBatch(ctx, &batch).Close()
 }
@@ -103,7 +107,7 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 func sameDefinition(a, b *domain.Sale) bool {
 	sameClass := func(x, y domain.Class) bool {
 		return x.Name == y.Name && x.PriceMinor == y.PriceMinor && cmp.Or(x.OpenedWith, x.Capacity) == cmp.Or(y.OpenedWith, y.Capacity) &&
-			stored(x.OpensAt).Equal(stored(y.OpensAt)) && stored(x.ClosesAt).Equal(stored(y.ClosesAt)) && x.MaxPerOrder == y.MaxPerOrder
+			stored(x.OpensAt).Equal(stored(y.OpensAt)) && stored(x.ClosesAt).Equal(stored(y.ClosesAt)) && x.MaxPerOrder == y.MaxPerOrder && x.Hidden == y.Hidden
 	}
 	samePerk := (a.Perk == nil) == (b.Perk == nil) &&
 		(a.Perk == nil || a.Perk.Name == b.Perk.Name && a.Perk.Capacity == b.Perk.Capacity)
@@ -184,6 +188,7 @@ type stockRow struct {
 	OpensAt     *time.Time `json:"opens_at"`
 	ClosesAt    *time.Time `json:"closes_at"`
 	MaxPerOrder int64      `json:"max_per_order"`
+	Hidden      bool       `json:"hidden"`
 }
 
 func querySales(ctx context.Context, q querier, where string, args ...any) ([]*domain.Sale, error) {
@@ -226,6 +231,7 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 			sale.Classes = append(sale.Classes, domain.Class{
 				Name: stock.Name, Label: stock.Label, PriceMinor: stock.Price, Capacity: stock.Capacity, Ledger: stock.Ledger, OpenedWith: stock.OpenedWith,
 				OpensAt: fromNull(stock.OpensAt), ClosesAt: fromNull(stock.ClosesAt), MaxPerOrder: stock.MaxPerOrder,
+				Hidden: stock.Hidden,
 			})
 		case kindPerk:
 			sale.Perk = &domain.Perk{Name: stock.Name, Capacity: stock.Capacity, Ledger: stock.Ledger}
@@ -233,6 +239,8 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 			sale.QuotaLedger = stock.Ledger
 		case kindCheckouts:
 			sale.OneCheckoutPerBuyer, sale.CheckoutLedger = true, stock.Ledger
+		case kindCodes:
+			sale.CodeLedger = stock.Ledger
 		}
 	}
 	if sale.QuotaLedger == 0 || len(sale.Classes) == 0 {

@@ -89,7 +89,7 @@ func (k *known) planOrder(p *plan) error {
 func (k *known) order() (*domain.Order, error) {
 	sold := &domain.Order{
 		ID: k.Order, SaleID: k.sale.ID, SaleName: k.sale.Name, Buyer: k.booked.Buyer, QuotaLedger: k.booked.QuotaLedger,
-		BuyerLimit: k.sale.BuyerLimit, Currency: k.sale.Currency, HoldTimeout: k.sale.HoldTimeout,
+		BuyerLimit: k.sale.BuyerLimit, Currency: k.sale.Currency, HoldTimeout: k.sale.HoldTimeout, Code: k.booked.Code,
 	}
 	if k.sale.Perk != nil {
 		sold.Perk = &domain.PerkRef{Name: k.sale.Perk.Name, Ledger: k.sale.Perk.Ledger}
@@ -107,7 +107,8 @@ func (k *known) order() (*domain.Order, error) {
 	if placed == nil {
 		return sold, nil
 	}
-	if placed.SaleID != sold.SaleID || placed.Buyer != sold.Buyer || !slices.Equal(placed.Lines, sold.Lines) {
+	sameCode := placed.Code == sold.Code || placed.Code != nil && sold.Code != nil && *placed.Code == *sold.Code
+	if placed.SaleID != sold.SaleID || placed.Buyer != sold.Buyer || !slices.Equal(placed.Lines, sold.Lines) || !sameCode {
 		return nil, notRestorable("its checkout was started with another order than the ledger sold")
 	}
 	return placed, nil

@@ -41,6 +41,7 @@ type formData struct {
 	Key        string // Idempotency-Key of the request: sending the form twice buys once
 	QueueToken string
 	Email      string
+	Code       string // that opens hidden classes
 	Quantities map[string]int64
 	Notice     *notice
 	Repeat     bool // no answer came: the same form may be sent again, whatever is left
@@ -73,6 +74,7 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 	if r.PostForm.Get("key") == "" { // the form is from a page that a cache kept, or from a program
 		data := p.saleData(r, sale)
 		data.Form, data.Held = form, p.heldOrders(w, r, sale)
+		p.openClasses(w, r, sale, &data)
 		data.Form.Notice = onceMore(wordsOf(r))
 		p.renderSale(w, r, http.StatusOK, data)
 		return
@@ -89,7 +91,8 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 			Buyer checkoutBuyer  `json:"buyer"`
 			// The same form sent again is the same body, so this is the form's language.
 			Metadata domain.Metadata `json:"metadata"`
-		}{items, checkoutBuyer{form.Email}, domain.Metadata{domain.LanguageKey: wordsOf(r).Tag}},
+			Code     string          `json:"code,omitempty"`
+		}{items, checkoutBuyer{form.Email}, domain.Metadata{domain.LanguageKey: wordsOf(r).Tag}, form.codeToUse(sale)},
 	}
 	if form.QueueToken != "" {
 		q.header.Set("Queue-Token", form.QueueToken)
@@ -153,6 +156,7 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 	if form.QueueToken == "" {
 		data := p.saleData(r, sale)
 		data.Form, data.Held = form, held
+		p.openClasses(w, r, sale, &data)
 		if sale.WaitingRoom {
 			data.JoinNotice = form.Notice // there is no form to check out, but one to join
 		}
@@ -167,6 +171,7 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 	}
 	data := p.place(r, sale, found, form.QueueToken, again.retryAfter, held)
 	data.Form, data.RefreshSecs = form, 0 // this page is the answer to a form and cannot be reloaded
+	p.openClasses(w, r, sale, &data.saleData)
 	// Any other refusal takes nothing: the place can still be used.
 	if data.Rejoin = a.problem.Code == "key_reused"; data.Rejoin {
 		forgetPlace(w, r, sale.ID)
@@ -176,7 +181,9 @@ func (p *pages) refused(w http.ResponseWriter, r *http.Request, sale *domain.Sal
 
 // readForm reads what can be read. The API says what is wrong with it.
 func readForm(r *http.Request, sale *domain.Sale) (formData, []checkoutItem) {
-	form := formData{Key: postedKey(r), Email: strings.TrimSpace(r.PostForm.Get("email")), Quantities: make(map[string]int64)}
+	form := formData{
+		Key: postedKey(r), Email: strings.TrimSpace(r.PostForm.Get("email")), Code: postedCode(r), Quantities: make(map[string]int64),
+	}
 	if token := r.PostForm.Get("queue_token"); tokenPattern.MatchString(token) {
 		form.QueueToken = token
 	}

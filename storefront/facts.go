@@ -98,6 +98,9 @@ func (p *pages) socialOf(in *words, data *saleData) *social {
 		e.Image = []string{s.Image}
 	}
 	for _, class := range data.Classes {
+		if class.Hidden { // also for a reader who has shown a code
+			continue
+		}
 		e.Offers = append(e.Offers, offerOf(in, data, class, s.URL))
 	}
 	s.Event = e

@@ -60,6 +60,13 @@ func checkoutRefusal(in *words, sale *domain.Sale, p problem, byPlace bool, onHo
 		return &notice{Kind: "bad", Heading: in.t("Not all of it is on sale any more"), Text: in.t("One of the classes that you chose is no longer sold: choose another.")}
 	case domain.CodeMaxPerOrder:
 		return &notice{Kind: "bad", Heading: in.t("Too many tickets of one class"), Text: in.t("An order may have fewer tickets of that class: choose fewer.")}
+	case domain.CodeClassCodeRefused:
+		return &notice{Kind: "bad", Heading: in.t("This code is not known here"), Text: in.t("Please check it letter by letter. Perhaps it is for another sale.")}
+	case domain.CodeClassCodeSpent:
+		return &notice{
+			Kind: "bad", Heading: in.t("This code was used already"),
+			Text: in.t("Nothing is held. If an order that waits for its payment has it, it may be good again later."),
+		}
 	case domain.CodeInvalid:
 		return &notice{Kind: "bad", Heading: in.t("Please check what you entered"), Text: invalidText(in, p)}
 	case domain.CodeNotFound:

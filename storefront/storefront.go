@@ -121,7 +121,7 @@ func readFixed() (*fixedParts, error) {
 
 // New makes the pages. Their handler answers GET and HEAD of /, /sales/…, /queue/…,
 // /orders, /orders/…, /organiser/sales/…, /static/…, and the forms posted to
-// /sales/{sale}/queue, /sales/{sale}/checkouts, /queue/{token}/basket, /orders and
+// /sales/{sale}/queue, /sales/{sale}/code, /sales/{sale}/checkouts, /queue/{token}/basket, /orders and
 // /orders/{order}/cancel. For everything else it has a page that says so.
 func New(o Options) (http.Handler, error) {
 	if o.Catalog == nil || o.API == nil || o.Log == nil {
@@ -137,6 +137,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /sales/{sale}", p.sale)
 	mux.HandleFunc("POST /sales/{sale}/queue", p.join)
 	mux.HandleFunc("POST /sales/{sale}/checkouts", p.checkout)
+	mux.HandleFunc("POST /sales/{sale}/code", p.code)
 	mux.HandleFunc("GET /queue/{token}", p.queue)
 	mux.HandleFunc("GET /queue/{token}/basket", p.prepare)
 	mux.HandleFunc("POST /queue/{token}/basket", p.keepBasket)
@@ -203,7 +204,8 @@ func (p *pages) sales(w http.ResponseWriter, r *http.Request) {
 // than something wrong.
 func (p *pages) card(ctx context.Context, in *words, sale *domain.Sale, now time.Time) saleCard {
 	c := saleCard{Sale: sale}
-	for _, class := range sale.Classes {
+	public := sale.Public()
+	for _, class := range public.Classes {
 		switch {
 		case class.PriceMinor == 0:
 			c.Free = true
@@ -228,7 +230,7 @@ func (p *pages) card(ctx context.Context, in *words, sale *domain.Sale, now time
 		return c
 	}
 	var available, held int64
-	for _, class := range classRows(in, sale, levels, now) {
+	for _, class := range classRows(in, public, levels, now) {
 		if class.Shut() {
 			continue
 		}
@@ -236,6 +238,8 @@ func (p *pages) card(ctx context.Context, in *words, sale *domain.Sale, now time
 		held += class.Held
 	}
 	switch {
+	case len(public.Classes) == 0:
+		c.Note = in.t("With a code")
 	case available > 0:
 		c.Note = in.t("%d tickets left", available)
 	case held > 0:
@@ -264,7 +268,7 @@ func (c classRow) Out() bool { return c.Shut() || c.Known && c.Available <= 0 }
 
 // NoneLeft reports whether nothing is available right now in a sale that is open.
 func (d saleData) NoneLeft() bool {
-	return d.Open && !slices.ContainsFunc(d.Classes, func(c classRow) bool { return !c.Out() })
+	return d.Open && len(d.Classes) > 0 && !slices.ContainsFunc(d.Classes, func(c classRow) bool { return !c.Out() })
 }
 
 // SomeShut reports whether a class's own window is not open.
@@ -296,6 +300,11 @@ type saleData struct {
 	Held       []orderView // what this browser, without JavaScript, already has on hold
 	Form       formData
 	public     bool // as in page
+
+	// TakesCodes: the sale has classes that only a code shows. CodeNotice says what became of
+	// the code in Form.
+	TakesCodes bool
+	CodeNotice *notice
 
 	// Interrupted says that checkouts do not go through. It takes no button away: the
 	// first checkout that does go through shows the service that it is over.
@@ -363,7 +372,7 @@ func (w *words) askedOf(rule *domain.EntitlementRule) string {
 // a buyer could have filled in anything: before the opening there is nothing to fill in.
 func (d *saleData) refreshSecs() int {
 	left := time.Until(d.Sale.OpensAt)
-	if d.Open || d.Closed || d.Canceled() || left <= 0 {
+	if d.Open || d.Closed || d.Canceled() || left <= 0 || d.Form.Code != "" {
 		return 0
 	}
 	return int(min(max(left, refreshMin), refreshMax)/time.Second) + 1
@@ -375,7 +384,7 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 	in, now := wordsOf(r), time.Now()
 	data := saleData{
 		Sale: sale, Open: sale.WhyClosed(now) == "", Closed: sale.WhyClosed(now) == domain.CodeSaleClosed, NowMillis: now.UnixMilli(),
-		Classes: classRows(in, sale, levels, now), Asked: in.askedOf(&sale.Entitlement), Form: formData{Key: newKey()},
+		Classes: classRows(in, sale.Public(), levels, now), Asked: in.askedOf(&sale.Entitlement), Form: formData{Key: newKey()}, TakesCodes: sale.HasHidden(),
 	}
 	data.Interrupted = data.Open && p.Interrupted != nil && p.Interrupted()
 	if !sale.OpensAt.IsZero() {
@@ -430,7 +439,7 @@ func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {
 	}
 	data := organiserData{Sale: id}
 	if sale, err := p.Catalog.Sale(r.Context(), id); err == nil { // the script says what is wrong
-		data.Running = sale
+		data.Running = sale.Public()
 	}
 	p.render(w, r, http.StatusOK, organiserPage, page{Title: "Organiser", Script: "organiser.js", Data: data})
 }

@@ -33,6 +33,10 @@ type World struct {
 	Lookups, TakingsReads         int
 	Taken                         []domain.Taking // oldest first
 	TakingsPageMax                int             // 0: no limit
+
+	Codes    map[domain.ClassCodeID]domain.ClassCode // for hidden classes
+	CodeErr  error
+	CodeUsed bool // the limit of LimitReached is that of the order's code
 }
 
 // NewWorld has no sales yet.
@@ -131,6 +135,17 @@ func (w *World) Known(_ context.Context, o *domain.Order) (bool, error) {
 	return ok && state.Hold.Outcome != domain.HoldSoldOut, w.KnownErr
 }
 
+// ClassCode finds a code.
+func (w *World) ClassCode(_ context.Context, _ *domain.Sale, id domain.ClassCodeID) (domain.ClassCode, error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	code, ok := w.Codes[id]
+	if !ok && w.CodeErr == nil {
+		return code, &domain.Error{Code: domain.CodeClassCodeRefused}
+	}
+	return code, w.CodeErr
+}
+
 // Takings uses the number of the next taking as its cursor.
 func (w *World) Takings(_ context.Context, _ *domain.Sale, from domain.TakingsCursor) (domain.TakingsPage, error) {
 	w.Mu.Lock()
@@ -178,7 +193,7 @@ func (w *World) Start(ctx context.Context, o domain.Order) (domain.HoldAnswer, e
 	}
 	w.States[o.ID] = state
 	if w.LimitReached {
-		state.Status, state.Hold = domain.OrderLimitReached, domain.Hold{Outcome: domain.HoldLimitReached, CheckoutOpen: w.CheckoutOpen}
+		state.Status, state.Hold = domain.OrderLimitReached, domain.Hold{Outcome: domain.HoldLimitReached, CheckoutOpen: w.CheckoutOpen, CodeUsed: w.CodeUsed}
 		return domain.HoldAnswer{Hold: state.Hold}, nil
 	}
 	for _, l := range o.Lines {

@@ -44,6 +44,7 @@ func TestBoxOffice(t *testing.T) {
 			t.Run("hang-ups", func(t *testing.T) { testHangUps(t, s) })
 			t.Run("without JavaScript", func(t *testing.T) { testWithoutJavaScript(t, s) })
 			t.Run("one checkout a buyer", func(t *testing.T) { testOneCheckoutPerBuyer(t, s) })
+			t.Run("a hidden class", func(t *testing.T) { testHiddenClass(t, s) })
 			t.Run("back from paying", func(t *testing.T) { testWayBack(t, s) })
 			t.Run("free tickets", func(t *testing.T) { testFree(t, s) })
 			t.Run("another payment provider", func(t *testing.T) { testAnotherProvider(t, s) })

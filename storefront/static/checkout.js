@@ -5,6 +5,7 @@ import { heldTickets, lookForHeld, onHeld } from './held.js';
 import { LANGUAGE, t } from './texts.js';
 
 const POLL_MS = 5000; // where events do not come through
+const CODE_POLL_MS = 20_000; // for classes that a code opens
 const TRY_FOR_MS = 60_000; // then the buyer decides
 const BACKOFF_MAX_MS = 8000;
 const SAY_STOCK_SOON_MS = 1000; // what changes together is said together
@@ -100,6 +101,7 @@ export function startCheckout(options = {}) {
   // Back from the order: the browser may show this page as it was left, waiting.
   window.addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
   if (pending.get()) checkout();
+  if (rows.some(isHidden)) followHidden();
   return look;
 }
 
@@ -118,7 +120,16 @@ function showStock(view) {
   form.hidden = (canceled || closed) && !busy;
   // No button is taken away: the first checkout that goes through is what ends it.
   document.getElementById('interrupted').hidden = !view.interrupted || !open;
-  for (const { class: name, capacity, held, available, open: isSold, opens_at: opensAt, max_per_order: max } of view.classes) {
+  showClasses(view.classes);
+  if (view.perk) {
+    setText(document.getElementById('perk-left'), ` · ${view.perk.available > 0 ? t('%d left', view.perk.available) : t('all gone')}`);
+  }
+  refresh();
+  if (wasShort && !busy) say(...shortage());
+}
+
+function showClasses(classes) {
+  for (const { class: name, capacity, held, available, open: isSold, opens_at: opensAt, max_per_order: max } of classes) {
     const row = rows.find((r) => r.dataset.class === name);
     if (!row) continue;
     row.dataset.available = available;
@@ -128,11 +139,28 @@ function showStock(view) {
     row.querySelector('progress').value = available;
     setText(row.querySelector('.stock'), canceled ? t('Canceled') : row.dataset.shut || stockText(available, held, capacity));
   }
-  if (view.perk) {
-    setText(document.getElementById('perk-left'), ` · ${view.perk.available > 0 ? t('%d left', view.perk.available) : t('all gone')}`);
-  }
+}
+
+// ---- hidden classes
+
+/** The code that opens the hidden classes of this page; empty: none. */
+const code = form.elements.code?.value ?? '';
+const isHidden = (row) => row.dataset.hidden === 'true';
+
+/** The live stock is everybody's: what the code opens is asked for now and then. */
+async function lookAtHidden() {
+  const { status, body } = await ask(`/v1/sales/${sale}/code`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ code }) });
+  if (status !== 200) return;
+  showClasses(body.classes);
   refresh();
   if (wasShort && !busy) say(...shortage());
+}
+
+async function followHidden() {
+  for (;;) {
+    await sleep(CODE_POLL_MS * (0.8 + 0.4 * Math.random()));
+    if (!document.hidden) await lookAtHidden();
+  }
 }
 
 function stockText(available, held, capacity) {
@@ -212,7 +240,7 @@ function refresh() {
     setOff(row.querySelector('[data-step="1"]'), !mayAdd(row));
     setOff(row.querySelector('[data-step="-1"]'), busy || n === 0);
   }
-  const allOut = rows.every((row) => row.classList.contains('out'));
+  const allOut = rows.length > 0 && rows.every((row) => row.classList.contains('out'));
   setText(document.getElementById('total'), money(total, currency));
   // A try whose answer never came may itself hold what is missing: it may always be repeated.
   const short = !pending.get() && shortRows().length > 0;
@@ -307,6 +335,7 @@ form.addEventListener('submit', (event) => {
     items: rows.filter((row) => quantityOf(row) > 0).map((row) => ({ class: row.dataset.class, quantity: quantityOf(row) })),
     buyer: { email: form.elements.email.value.trim() },
     metadata: { language: LANGUAGE }, // for the mails
+    ...(rows.some((row) => isHidden(row) && quantityOf(row) > 0) && { code }),
   });
   // The same wish goes on with its key; another wish is another order.
   if (pending.get()?.body !== body) pending.set({ key: uuidv7(clock.now()), body, place });
@@ -381,6 +410,7 @@ function finish(answer) {
   }
   refresh();
   say(...refusal(answer));
+  if (wasShort && rows.some(isHidden)) lookAtHidden();
 }
 
 /** Perhaps this buyer's own are among them. */
@@ -416,6 +446,10 @@ function refusal({ code, body }) {
       return ['bad', t('Too many tickets of one class'), t('An order may have fewer tickets of that class: choose fewer.')];
     case 'not_open':
       return ['warn', t('Not open yet'), t('This sale opens later.')];
+    case 'class_code_refused':
+      return ['bad', t('This code is not known here'), t('Please check it letter by letter. Perhaps it is for another sale.')];
+    case 'class_code_spent':
+      return ['bad', t('This code was used already'), t('Nothing is held. If an order that waits for its payment has it, it may be good again later.')];
     case 'invalid':
       return ['bad', t('Please check what you entered'), invalidText(body.errors?.[0]?.field ?? '')];
     case 'not_found':

@@ -1,0 +1,13 @@
+-- A class that is hidden is seen and sold only with a code. The ledger counts how often a code may
+-- be used: a sale with a hidden class has a stock for its codes. Codes themselves are kept
+-- nowhere; an order has the keyed hash of the one that it used, which is its account in the ledger.
+-- A node of the release before would sell a hidden class to anybody: create such a sale once all
+-- nodes run this release.
+ALTER TABLE sale_stocks
+    DROP CONSTRAINT sale_stocks_kind_check,
+    DROP CONSTRAINT only_limits_have_no_capacity,
+    ADD COLUMN hidden boolean NOT NULL DEFAULT false,
+    ADD CONSTRAINT sale_stocks_kind_check CHECK (kind IN ('class', 'perk', 'quota', 'checkouts', 'codes')),
+    ADD CONSTRAINT only_limits_have_no_capacity CHECK ((kind IN ('quota', 'checkouts', 'codes')) = (capacity IS NULL)),
+    ADD CONSTRAINT only_classes_are_hidden CHECK (kind = 'class' OR NOT hidden);
+ALTER TABLE orders ADD COLUMN code uuid; -- NULL: it used none
