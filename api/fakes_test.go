@@ -76,6 +76,9 @@ func (w *world) ChangeSale(_ context.Context, change domain.SaleChange) (*domain
 	if !change.Permits(sale.Version) {
 		return nil, &domain.Error{Code: domain.CodeChanged}
 	}
+	if err := sale.MayBecome(after, time.Now()); err != nil {
+		return nil, err
+	}
 	changed.Edit(after)
 	if err := changed.ValidateEditable(); err != nil {
 		return nil, err

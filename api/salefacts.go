@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,6 +79,7 @@ func viewFacts(f domain.Facts) *FactsBody {
 type ChangeSaleBody struct {
 	Name    *string           `json:"name,omitempty" minLength:"1"`
 	Facts   *FactsBody        `json:"facts,omitempty" doc:"Replaces all facts: send the ones that stay too"`
+	Window  *WindowBody       `json:"window,omitempty" doc:"When the sale takes orders. Replaces opens_at and closes_at: send the one that stays too. What is held already goes on"`
 	Classes []ChangeClassBody `json:"classes,omitempty" maxItems:"12" doc:"Classes that are not named stay as they are"`
 }
 
@@ -84,6 +87,15 @@ type ChangeSaleBody struct {
 type ChangeClassBody struct {
 	Class string  `json:"class" example:"A"`
 	Label *string `json:"label,omitempty" doc:"What people call it; empty: its id"`
+
+	Window      *WindowBody `json:"window,omitempty" doc:"When the class is sold, within the sale's window. Replaces opens_at and closes_at; {}: as long as the sale is open"`
+	MaxPerOrder *int64      `json:"max_per_order,omitempty" minimum:"0" maximum:"100" doc:"Tickets of the class in one order; 0: as many as a buyer may have"`
+}
+
+// WindowBody is when something is sold.
+type WindowBody struct {
+	OpensAt  *time.Time `json:"opens_at,omitempty" doc:"Absent: from the start"`
+	ClosesAt *time.Time `json:"closes_at,omitempty" doc:"Absent: it does not close"`
 }
 
 type changeSaleInput struct {
@@ -98,7 +110,38 @@ func (s *Server) changeSale(ctx context.Context, in *changeSaleInput) (*saleOutp
 	if err != nil {
 		return nil, err
 	}
-	return s.applyChange(ctx, in.Sale, domain.SaleChange{Versions: versions}, in.Body.edit)
+	out, err := s.applyChange(ctx, in.Sale, domain.SaleChange{Versions: versions}, in.Body.edit)
+	var invalid *domain.Error
+	if errors.As(err, &invalid) && invalid.Code == domain.CodeInvalid {
+		if sale, missing := s.Catalog.Sale(ctx, in.Sale); missing == nil {
+			return nil, in.Body.misstep(sale, invalid)
+		}
+	}
+	return out, err
+}
+
+// misstep names the member of the body that breaks a rule of the sale.
+func (b *ChangeSaleBody) misstep(sale *domain.Sale, invalid *domain.Error) error {
+	field, inWindow := invalid.Field, func(member string) string {
+		if member == "opens_at" || member == "closes_at" {
+			return "window." + member
+		}
+		return member
+	}
+	var index int
+	var member string
+	if n, _ := fmt.Sscanf(field, "classes[%d].%s", &index, &member); n == 2 && index < len(sale.Classes) {
+		i := slices.IndexFunc(b.Classes, func(c ChangeClassBody) bool { return c.Class == sale.Classes[index].Name })
+		if i < 0 { // another class: only the sale's own rules can say so
+			return invalid
+		}
+		field = fmt.Sprintf("classes[%d].%s", i, inWindow(member))
+	} else {
+		field = inWindow(field)
+	}
+	named := *invalid
+	named.Field, named.Detail = field, field+strings.TrimPrefix(invalid.Detail, invalid.Field)
+	return &named
 }
 
 // applyChange makes a change and shows the sale as it is then.
@@ -128,10 +171,21 @@ func (b *ChangeSaleBody) edit(sale *domain.Sale) func(*domain.Editable) error {
 		if b.Facts != nil {
 			e.Facts = b.Facts.facts()
 		}
+		if w := b.Window; w != nil {
+			e.Terms.OpensAt, e.Terms.ClosesAt = timeOrZero(w.OpensAt), timeOrZero(w.ClosesAt)
+		}
 		for i, c := range b.Classes {
 			if _, ok := sale.Class(c.Class); !ok {
 				return domain.Invalid(fmt.Sprintf("classes[%d].class", i), "must be a class of the sale")
 			}
+			terms := e.Terms.Classes[c.Class]
+			if c.Window != nil {
+				terms.OpensAt, terms.ClosesAt = timeOrZero(c.Window.OpensAt), timeOrZero(c.Window.ClosesAt)
+			}
+			if c.MaxPerOrder != nil {
+				terms.MaxPerOrder = *c.MaxPerOrder
+			}
+			e.Terms.Set(c.Class, terms)
 			if c.Label == nil {
 				continue
 			}

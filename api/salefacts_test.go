@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	ics "github.com/arran4/golang-ical"
 
@@ -194,4 +195,64 @@ func TestTheCalendarOfAnOrder(t *testing.T) {
 	b.do(b.change(facts, `*`))
 	b.world.sold[id].Status = domain.OrderRefunded
 	wantProblem(t, get(token), 404, domain.CodeNotFound)
+}
+
+// Windows and maxima are changed like the facts. What is not named stays, and an empty window goes.
+func TestTheTermsOfASaleAreChanged(t *testing.T) {
+	b := setup(t)
+	closes := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
+	at := func(t time.Time) string { return `"` + t.Format(time.RFC3339) + `"` }
+	w := b.do(b.change(`{"window":{"closes_at":`+at(closes)+`},"classes":[
+		{"class":"B","max_per_order":2,"window":{"opens_at":`+at(closes.Add(-time.Hour))+`}}]}`, `"1"`))
+	view, _ := b.saleView(t)
+	if w.Code != 200 || view.Version != 2 || view.ClosesAt == nil || !view.ClosesAt.Equal(closes) || view.Classes[1].MaxPerOrder != 2 || view.Classes[1].Open || !view.Classes[0].Open {
+		t.Fatalf("%d %s %+v", w.Code, w.Body, view)
+	}
+	wantProblem(t, b.checkout("before-the-class-opens", wish("B", 1)), 409, domain.CodeClassNotOpen)
+	if w := b.do(b.change(`{"classes":[{"class":"B","window":{}}]}`, `"2"`)); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	wantProblem(t, b.checkout("too-many-of-a-class", wish("B", 3)), 422, domain.CodeMaxPerOrder)
+	if w := b.do(b.change(`{"classes":[{"class":"B","max_per_order":0}]}`, `"3"`)); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	if w := b.checkout("as-many-as-a-buyer-may", wish("B", 3)); w.Code != 201 {
+		t.Error(w.Code, w.Body)
+	}
+	view, _ = b.saleView(t)
+	if view.ClosesAt == nil || view.Classes[1].OpensAt != nil || view.Version != 4 {
+		t.Errorf("%+v", view)
+	}
+	if w := b.do(b.change(`{"window":{}}`, `"4"`)); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	if view, _ = b.saleView(t); view.ClosesAt != nil {
+		t.Errorf("%+v", view)
+	}
+}
+
+func TestBadTermsAreRefusedWithTheirField(t *testing.T) {
+	for name, tt := range map[string]struct{ body, field string }{
+		"closes before it opens":       {`{"window":{"opens_at":"2027-05-01T20:00:00Z","closes_at":"2027-05-01T19:00:00Z"}}`, "window"},
+		"a window in the year 10000":   {`{"window":{"closes_at":"9999-12-31T23:59:59-02:00"}}`, "window.closes_at"},
+		"a class closes before":        {`{"classes":[{"class":"B","window":{"opens_at":"2027-05-01T20:00:00Z","closes_at":"2027-05-01T20:00:00Z"}}]}`, "classes[0].window.closes_at"},
+		"more than a buyer may have":   {`{"classes":[{"class":"B","max_per_order":11}]}`, "classes[0].max_per_order"},
+		"more than anybody may have":   {`{"classes":[{"class":"B","max_per_order":101}]}`, "classes[0].max_per_order"},
+		"less than none":               {`{"classes":[{"class":"B","max_per_order":-1}]}`, "classes[0].max_per_order"},
+		"a long label":                 {`{"classes":[{"class":"B","label":"` + strings.Repeat("x", 10_000) + `"}]}`, "classes[0].label"},
+		"no time":                      {`{"window":{"closes_at":"tomorrow"}}`, "window.closes_at"},
+		"another opening, once opened": {`{"window":{"opens_at":"2999-05-01T20:00:00Z"}}`, "window.opens_at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			w := b.do(b.change(`{"name":"Changed",`+tt.body[1:], `"1"`))
+			p := wantProblem(t, w, 422, domain.CodeInvalid)
+			if len(p.Errors) != 1 || !strings.HasPrefix(p.Errors[0].Field, tt.field) {
+				t.Errorf("%s, want %s named", w.Body, tt.field)
+			}
+			if view, _ := b.saleView(t); view.Version != 1 || view.Name == "Changed" {
+				t.Errorf("something was changed: %+v", view)
+			}
+		})
+	}
 }

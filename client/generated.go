@@ -70,9 +70,7 @@ type AdminOrderView struct {
 	Perk        *OrderPerk `json:"perk,omitempty"`
 	RefundedAt  *time.Time `json:"refunded_at,omitempty"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
-	// Disputes of the order's payments, and refunds of them that somebody made at the provider. The tickets stay valid until you refund or cancel the order; what went back so is then not given back again
-	Reversals []ReversalView `json:"reversals,omitempty"`
-	Sale      string         `json:"sale"`
+	Sale        string     `json:"sale"`
 	// The organiser canceled the whole sale; the money goes back
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
 	SaleName       string     `json:"sale_name"`
@@ -305,6 +303,10 @@ type ChangeClassBody struct {
 	Class string `json:"class"`
 	// What people call it; empty: its id
 	Label string `json:"label,omitempty"`
+	// Tickets of the class in one order; 0: as many as a buyer may have
+	MaxPerOrder *int64 `json:"max_per_order,omitempty"`
+	// When the class is sold, within the sale's window. Replaces opens_at and closes_at; {}: as long as the sale is open
+	Window *WindowBody `json:"window,omitempty"`
 }
 
 // ChangeSaleBody is a schema of the document.
@@ -314,6 +316,8 @@ type ChangeSaleBody struct {
 	// Replaces all facts: send the ones that stay too
 	Facts *FactsBody `json:"facts,omitempty"`
 	Name  string     `json:"name,omitempty"`
+	// When the sale takes orders. Replaces opens_at and closes_at: send the one that stays too. What is held already goes on
+	Window *WindowBody `json:"window,omitempty"`
 }
 
 // ChangeWebhookEndpointBody is a schema of the document.
@@ -425,6 +429,13 @@ type ClassFiguresView struct {
 	Sold int64 `json:"sold"`
 	// Tickets of them that are void, because their order is refunded
 	Voided int64 `json:"voided"`
+}
+
+// ClassTerms is a schema of the document.
+type ClassTerms struct {
+	ClosesAt    *time.Time `json:"closes_at,omitempty"`
+	MaxPerOrder *int64     `json:"max_per_order,omitempty"`
+	OpensAt     *time.Time `json:"opens_at,omitempty"`
 }
 
 // ClassView is a schema of the document.
@@ -567,19 +578,6 @@ type CreateWebhookEndpointBody struct {
 	Types []string `json:"types,omitempty"`
 	// Where to send events: an https URL of a public address. It may contain a key, because only the organiser sees it
 	URL string `json:"url"`
-}
-
-// DisputeClosedData is a schema of the document.
-type DisputeClosedData struct {
-	AmountMinor int64     `json:"amount_minor"`
-	Currency    string    `json:"currency"`
-	HappenedAt  time.Time `json:"happened_at"`
-	ID          string    `json:"id"`
-	Order       string    `json:"order"`
-	Payment     string    `json:"payment"`
-	Reason      string    `json:"reason,omitempty"`
-	Sale        string    `json:"sale,omitempty"`
-	State       string    `json:"state"`
 }
 
 // DrawRecordView is a schema of the document.
@@ -794,43 +792,6 @@ type FiguresView struct {
 	Steps []FiguresStepView `json:"steps"`
 	// By currency
 	Takings []TakingsView `json:"takings"`
-}
-
-// ForecastRangeView is a schema of the document.
-type ForecastRangeView struct {
-	// 95 %
-	High int64 `json:"high"`
-	// 5 %
-	Low     int64 `json:"low"`
-	Typical int64 `json:"typical"`
-}
-
-// ForecastView is a schema of the document.
-type ForecastView struct {
-	// When this was read
-	At time.Time `json:"at"`
-	// No past sale had as many, or as few, joins at this time: trust it less
-	BeyondPastSales *bool `json:"beyond_past_sales,omitempty"`
-	// People who will have come in all. Missing: no forecast
-	Buyers *ForecastRangeView `json:"buyers,omitempty"`
-	// By what factor a forecast by joins was off in the median, for each past sale when it knew only the others
-	ErrorByJoins *float64 `json:"error_by_joins,omitempty"`
-	// The same, by past sales alone
-	ErrorByPastSales *float64 `json:"error_by_past_sales,omitempty"`
-	// People who have joined the waiting room, until the opening
-	Joined int64 `json:"joined"`
-	// joins: by how many have joined, compared with past sales as long before their openings. past_sales: by past sales alone, because joins would have been more wrong, or nobody has joined. none: too few past sales
-	Method  string    `json:"method"`
-	OpensAt time.Time `json:"opens_at"`
-	Sale    string    `json:"sale"`
-	// Past sales with waiting rooms that it is made of
-	Sales int64 `json:"sales"`
-	// Fewer give no forecast
-	SalesNeeded int64 `json:"sales_needed"`
-	// For sale, of all classes
-	Tickets int64 `json:"tickets"`
-	// 0: it has opened
-	UntilOpeningSeconds float64 `json:"until_opening_seconds"`
 }
 
 // HoldFiguresView is a schema of the document.
@@ -1121,20 +1082,6 @@ type PaymentCheckView struct {
 	Status  string `json:"status"`
 }
 
-// PaymentDisputedData is a schema of the document.
-type PaymentDisputedData struct {
-	AmountMinor int64      `json:"amount_minor"`
-	Currency    string     `json:"currency"`
-	HappenedAt  time.Time  `json:"happened_at"`
-	ID          string     `json:"id"`
-	Order       string     `json:"order"`
-	Payment     string     `json:"payment"`
-	Reason      string     `json:"reason,omitempty"`
-	RespondBy   *time.Time `json:"respond_by,omitempty"`
-	Sale        string     `json:"sale,omitempty"`
-	State       string     `json:"state"`
-}
-
 // PaymentRefundedData is a schema of the document.
 type PaymentRefundedData struct {
 	AmountMinor int64     `json:"amount_minor"`
@@ -1242,19 +1189,6 @@ type RedeliveryView struct {
 	Since *time.Time `json:"since,omitempty"`
 }
 
-// RefundedElsewhereData is a schema of the document.
-type RefundedElsewhereData struct {
-	AmountMinor int64     `json:"amount_minor"`
-	Currency    string    `json:"currency"`
-	HappenedAt  time.Time `json:"happened_at"`
-	ID          string    `json:"id"`
-	Order       string    `json:"order"`
-	Payment     string    `json:"payment"`
-	Reason      string    `json:"reason,omitempty"`
-	Sale        string    `json:"sale,omitempty"`
-	State       string    `json:"state"`
-}
-
 // RefundsView is a schema of the document.
 type RefundsView struct {
 	// Refunds that were begun; of payments that bought nothing, those that are done
@@ -1316,25 +1250,6 @@ type RetriedView struct {
 	Mail string `json:"mail"`
 }
 
-// ReversalView is a schema of the document.
-type ReversalView struct {
-	// Minor units
-	Amount int64 `json:"amount"`
-	// When it was opened, or made
-	At       time.Time `json:"at"`
-	Currency string    `json:"currency"`
-	// The provider's id of the dispute or refund
-	ID      string `json:"id"`
-	Kind    string `json:"kind"`
-	Payment string `json:"payment"`
-	// The provider's word, such as fraudulent
-	Reason string `json:"reason,omitempty"`
-	// Until when you can answer the bank, at the provider. Absent: it waits for nothing of yours
-	RespondBy *time.Time `json:"respond_by,omitempty"`
-	// Of a dispute: inquiry (the bank asks, nothing is taken), open (taken, not decided), won (you have the money again), lost (the buyer keeps it), dropped (ended, and nothing was taken). Of a refund: made, or failed (the money is back at the provider)
-	State string `json:"state"`
-}
-
 // RevokeBody is a schema of the document.
 type RevokeBody struct {
 	// All codes of a batch
@@ -1386,6 +1301,7 @@ type SaleChangedData struct {
 	Name      string            `json:"name"`
 	Request   string            `json:"request,omitempty"`
 	Sale      string            `json:"sale"`
+	Terms     *Terms            `json:"terms,omitempty"`
 	Version   int64             `json:"version"`
 }
 
@@ -1533,6 +1449,13 @@ type TakingsView struct {
 	RefundingMinor int64 `json:"refunding_minor"`
 }
 
+// Terms is a schema of the document.
+type Terms struct {
+	Classes  map[string]ClassTerms `json:"classes,omitempty"`
+	ClosesAt *time.Time            `json:"closes_at,omitempty"`
+	OpensAt  *time.Time            `json:"opens_at,omitempty"`
+}
+
 // Ticket is a schema of the document.
 type Ticket struct {
 	Class string `json:"class"`
@@ -1594,9 +1517,7 @@ type WebhookData struct {
 	Order    string `json:"order"`
 	// Absent: the session
 	Payment string `json:"payment,omitempty"`
-	// payment.reversed: what happened to the payment after it was captured. amount and currency are then the reversal's
-	Reversal *WebhookReversal `json:"reversal,omitempty"`
-	Session  string           `json:"session"`
+	Session string `json:"session"`
 }
 
 // WebhookDeliveriesView is a schema of the document.
@@ -1651,14 +1572,12 @@ type WebhookEndpointsView struct {
 	Endpoints []WebhookEndpointView `json:"endpoints"`
 }
 
-// WebhookReversal is a schema of the document.
-type WebhookReversal struct {
-	At        time.Time  `json:"at"`
-	ID        string     `json:"id"`
-	Kind      string     `json:"kind"`
-	Reason    string     `json:"reason,omitempty"`
-	RespondBy *time.Time `json:"respond_by,omitempty"`
-	State     string     `json:"state"`
+// WindowBody is a schema of the document.
+type WindowBody struct {
+	// Absent: it does not close
+	ClosesAt *time.Time `json:"closes_at,omitempty"`
+	// Absent: from the start
+	OpensAt *time.Time `json:"opens_at,omitempty"`
 }
 
 // WitnessView is a schema of the document.
@@ -2054,13 +1973,6 @@ type GetFiguresParams struct {
 func (c *Client) GetFigures(ctx context.Context, sale string, params GetFiguresParams) (answer FiguresView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/figures", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "from", params.From)
-	err = c.Do(ctx, r, &answer)
-	return answer, err
-}
-
-// GetForecast: How many people will come to a sale with a waiting room. GET /v1/sales/{sale}/forecast
-func (c *Client) GetForecast(ctx context.Context, sale string) (answer ForecastView, err error) {
-	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/forecast", Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

@@ -121,7 +121,7 @@ var events = map[EventType]EventTerms{
 	},
 	EventSaleChanged: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleChangedData) },
-		Says: "The organiser changed what a sale says of itself.",
+		Says: "The organiser changed what a sale says of itself, or when it is sold.",
 	},
 	EventSaleOpened: {
 		Schema: 1, Subject: SubjectSale, data: func() EventData { return new(SaleOpenedData) },

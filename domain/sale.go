@@ -197,10 +197,7 @@ func (s *Sale) Validate() error {
 	if err := s.ValidateEditable(); err != nil {
 		return err
 	}
-	if err := validateWindow("", s.OpensAt, s.ClosesAt); err != nil {
-		return err
-	}
-	if err := validateClasses(s.Classes, s.BuyerLimit); err != nil {
+	if err := validateClasses(s.Classes); err != nil {
 		return err
 	}
 	return validatePerk(s.Perk)
@@ -244,7 +241,7 @@ func validateWindow(prefix string, opensAt, closesAt time.Time) error {
 	return nil
 }
 
-func validateClasses(classes []Class, buyerLimit int64) error {
+func validateClasses(classes []Class) error {
 	seen := make(map[string]bool, len(classes))
 	for i, c := range classes {
 		field := fmt.Sprintf("classes[%d]", i)
@@ -257,11 +254,6 @@ func validateClasses(classes []Class, buyerLimit int64) error {
 			return Invalid(field+".price", fmt.Sprintf("must be 0–%d minor units", PriceMinorMax))
 		case c.Capacity < 1 || c.Capacity > CapacityMax:
 			return Invalid(field+".capacity", fmt.Sprintf("must be 1–%d", CapacityMax))
-		case c.MaxPerOrder < 0 || c.MaxPerOrder > buyerLimit:
-			return Invalid(field+".max_per_order", fmt.Sprintf("must be 1–%d, what a buyer may have", buyerLimit))
-		}
-		if err := validateWindow(field+".", c.OpensAt, c.ClosesAt); err != nil {
-			return err
 		}
 		seen[c.Name] = true
 	}

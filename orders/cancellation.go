@@ -43,7 +43,7 @@ func (s *Store) BeginCancellation(ctx context.Context, saleID string, at time.Ti
 func (s *Store) EndSale(ctx context.Context, saleID string) error {
 	return s.turn(ctx, saleID, `
 		WITH ended AS (
-			UPDATE sales SET ended_at = now() WHERE id = $1 AND ended_at IS NULL RETURNING id, ended_at
+			UPDATE sales SET ended_at = now(), version = version + 1 WHERE id = $1 AND ended_at IS NULL RETURNING id, ended_at
 		)
 		INSERT INTO outbox (event, sale_id, payload)
 		SELECT $2, id, jsonb_build_object('sale', id, 'ended_at', ended_at) FROM ended`, domain.EventSaleEnded)
@@ -54,7 +54,7 @@ func (s *Store) EndSale(ctx context.Context, saleID string) error {
 func (s *Store) ReopenSale(ctx context.Context, saleID string) error {
 	return s.turn(ctx, saleID, `
 		WITH reopened AS (
-			UPDATE sales SET ended_at = NULL WHERE id = $1 AND ended_at IS NOT NULL RETURNING id
+			UPDATE sales SET ended_at = NULL, version = version + 1 WHERE id = $1 AND ended_at IS NOT NULL RETURNING id
 		)
 		INSERT INTO outbox (event, sale_id, payload)
 		SELECT $2, id, jsonb_build_object('sale', id, 'reopened_at', now()) FROM reopened`, domain.EventSaleReopened)

@@ -66,8 +66,17 @@ func (s *Store) BeginCapacityChange(
 	return begun, writeFailed("begin to change the capacity in sale", wanted.SaleID, err)
 }
 
+// lockSale locks the sale before its classes, as every change of it does. Orders that are recorded meanwhile do not wait.
+func lockSale(ctx context.Context, tx pgx.Tx, saleID string) error {
+	_, err := tx.Exec(ctx, `SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE`, saleID)
+	return err
+}
+
 // lockClass locks the class, fills in its ledger and returns its capacity.
 func lockClass(ctx context.Context, tx pgx.Tx, c *domain.CapacityChange) (capacity int64, err error) {
+	if err := lockSale(ctx, tx, c.SaleID); err != nil {
+		return 0, err
+	}
 	err = tx.QueryRow(ctx, `
 		SELECT t.ledger, t.capacity FROM sale_stocks t JOIN sales s ON s.id = t.sale_id AND s.funded_at IS NOT NULL
 		WHERE t.sale_id = $1 AND t.kind = 'class' AND t.name = $2 FOR NO KEY UPDATE OF t`, c.SaleID, c.Class).Scan(&c.Ledger, &capacity)
@@ -103,10 +112,13 @@ func insertCapacityChange(ctx context.Context, tx pgx.Tx, c *domain.CapacityChan
 	return err
 }
 
-// setCapacity stores a class's capacity, and adds the event.
+// setCapacity stores a class's capacity, with another version of its sale, and adds the event. The sale is locked.
 func setCapacity(ctx context.Context, tx pgx.Tx, c *domain.CapacityChange) error {
 	if _, err := tx.Exec(ctx, `
 		UPDATE sale_stocks SET capacity = $2, opened_with = coalesce(opened_with, capacity) WHERE ledger = $1`, c.Ledger, c.After); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE sales SET version = version + 1 WHERE id = $1`, c.SaleID); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO outbox (event, sale_id, payload) VALUES ($1, $2, $3)`, string(domain.EventSaleCapacityChanged), c.SaleID,
@@ -126,6 +138,10 @@ func (s *Store) SettleCapacityChange(
 	defer cancel()
 	var settled domain.CapacityChange
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `SELECT FROM sales WHERE id = (SELECT sale_id FROM capacity_changes WHERE id = $1) FOR NO KEY UPDATE`, id[:])
+		if err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `UPDATE capacity_changes SET outcome = $2, settled_at = $3 WHERE id = $1 AND settled_at IS NULL`, id[:], outcome, stored(at))
 		if err != nil {
 			return err

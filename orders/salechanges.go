@@ -21,8 +21,7 @@ func (s *Store) ChangeSale(ctx context.Context, change domain.SaleChange) (*doma
 	defer cancel()
 	var sale *domain.Sale
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		// Orders that are recorded meanwhile refer to the row and do not wait for this lock.
-		if _, err := tx.Exec(ctx, `SELECT FROM sales WHERE id = $1 FOR NO KEY UPDATE`, change.Sale); err != nil {
+		if err := lockSale(ctx, tx, change.Sale); err != nil {
 			return err
 		}
 		sales, err := querySales(ctx, tx, `WHERE s.id = $1 AND s.funded_at IS NOT NULL`, change.Sale)
@@ -64,14 +63,20 @@ func changeSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale, change domain
 	if !change.Permits(sale.Version) {
 		return &domain.Error{Code: domain.CodeChanged, Detail: fmt.Sprintf("The sale is at version %d by now. Read it again, and change that.", sale.Version)}
 	}
+	if err := sale.MayBecome(after, time.Now()); err != nil {
+		return err
+	}
 	sale.Edit(after)
 	if err := sale.ValidateEditable(); err != nil {
 		return err
 	}
 	sale.Version++
 	var batch pgx.Batch
-	batch.Queue(`UPDATE sales SET name = $2, facts = $3, version = $4, created_as = coalesce(created_as, $5), image = $6 WHERE id = $1`,
-		sale.ID, sale.Name, sale.Facts, sale.Version, before, sale.Image)
+	// Until their first change here, the terms are those that the sale was created with.
+	batch.Queue(`
+		UPDATE sales SET name = $2, facts = $3, version = $4, image = $6, opens_at = $7, closes_at = $8,
+			created_as = jsonb_build_object('terms', $5::jsonb -> 'terms') || coalesce(created_as, $5::jsonb) WHERE id = $1`,
+		sale.ID, sale.Name, sale.Facts, sale.Version, before, sale.Image, nullTime(sale.OpensAt), nullTime(sale.ClosesAt))
 	switch {
 	case after.Image == before.Image:
 	case after.Image.Hash == "":
@@ -81,8 +86,9 @@ func changeSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale, change domain
 			ON CONFLICT (sale_id) DO UPDATE SET hash = excluded.hash, file = excluded.file`, sale.ID, after.Image.Hash, change.Image)
 	}
 	for _, c := range sale.Classes {
-		if c.Label != before.Labels[c.Name] {
-			batch.Queue(`UPDATE sale_stocks SET label = $2 WHERE ledger = $1`, c.Ledger, c.Label)
+		if c.Label != before.Labels[c.Name] || after.Terms.Classes[c.Name] != before.Terms.Classes[c.Name] {
+			batch.Queue(`UPDATE sale_stocks SET label = $2, opens_at = $3, closes_at = $4, max_per_order = nullif($5, 0) WHERE ledger = $1`,
+				c.Ledger, c.Label, nullTime(c.OpensAt), nullTime(c.ClosesAt), c.MaxPerOrder)
 		}
 	}
 	after.Facts = after.Facts.Brief()

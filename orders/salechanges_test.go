@@ -1,6 +1,7 @@
 package orders_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -147,4 +148,119 @@ func TestASaleHasAnImage(t *testing.T) {
 	put(domain.SaleImage{}, "")
 	shown(second, "")
 	wantEqual(t, "version", must(b.store.Sale(b.ctx, b.sale.ID)).Version, int64(5))
+}
+
+// Windows and maxima change while a sale runs, and what created it creates it again: also where it was changed before, by a release that
+// changed no terms.
+func TestTheTermsOfASaleAreChanged(t *testing.T) {
+	b := setup(t)
+	created := must(b.store.Sale(b.ctx, b.sale.ID))
+	must(b.saleSays(t, nil, func(e *domain.Editable) { e.Name = "Another" }))
+	b.exec(t, `UPDATE sales SET created_as = created_as - 'terms' WHERE id = $1`, b.sale.ID)
+	closes := day.Add(30 * 24 * time.Hour)
+	terms := domain.Terms{OpensAt: created.OpensAt, ClosesAt: closes}
+	terms.Set("A", domain.ClassTerms{OpensAt: day, ClosesAt: closes.Add(-time.Hour), MaxPerOrder: 2})
+	sale := must(b.saleSays(t, []int64{2}, func(e *domain.Editable) { e.Terms = &terms }))
+	read := must(b.store.Sale(b.ctx, b.sale.ID))
+	wantEqual(t, "read", read, sale)
+	class, _ := read.Class("A")
+	if !read.ClosesAt.Equal(closes) || class.MaxPerOrder != 2 || !class.OpensAt.Equal(day) || !class.ClosesAt.Equal(closes.Add(-time.Hour)) || read.Version != 3 {
+		t.Errorf("%+v", read)
+	}
+	changes := b.changes(t)
+	wantEqual(t, "changed", changes[len(changes)-1].Changed, []string{"classes", "closes_at"})
+	for name, definition := range map[string]*domain.Sale{"as it was created": definition(b.sale.ID), "as it is": read} {
+		if _, err := b.store.CreateSale(b.ctx, definition); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	must(b.saleSays(t, nil, func(e *domain.Editable) { e.Terms = &domain.Terms{OpensAt: created.OpensAt} }))
+	if class, _ := must(b.store.Sale(b.ctx, b.sale.ID)).Class("A"); class.MaxPerOrder != 0 || !class.OpensAt.IsZero() {
+		t.Errorf("taken back: %+v", class)
+	}
+	for name, change := range map[string]func(e *domain.Editable){
+		"closes before it opens": func(e *domain.Editable) { e.Terms.ClosesAt = e.Terms.OpensAt },
+		"more than a buyer may":  func(e *domain.Editable) { e.Terms.Set("B", domain.ClassTerms{MaxPerOrder: b.sale.BuyerLimit + 1}) },
+		"a class closes first": func(e *domain.Editable) {
+			e.Terms.Set("B", domain.ClassTerms{OpensAt: closes, ClosesAt: closes})
+		},
+	} {
+		before := must(b.store.Sale(b.ctx, b.sale.ID))
+		_, err := b.saleSays(t, nil, change)
+		wantCode(t, err, domain.CodeInvalid)
+		wantEqual(t, name, must(b.store.Sale(b.ctx, b.sale.ID)), before)
+	}
+}
+
+// When a sale opens can be changed until then, and without a waiting room: its draw goes by it.
+func TestWhenASaleOpensIsChangedBefore(t *testing.T) {
+	b := setup(t)
+	later := time.Now().Add(24 * time.Hour).UTC().Truncate(time.Microsecond)
+	for name, tt := range map[string]struct {
+		opensAt     time.Time
+		waitingRoom bool
+		want        domain.Code
+	}{
+		"before":              {later, false, ""},
+		"after":               {day, false, domain.CodeInvalid},
+		"with a waiting room": {later, true, domain.CodeInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sale := definition("opens-" + strings.ReplaceAll(name, " ", "-"))
+			sale.OpensAt, sale.WaitingRoom = tt.opensAt, tt.waitingRoom
+			must(b.store.CreateSale(b.ctx, sale))
+			if err := b.store.MarkSaleOpen(b.ctx, sale.ID); err != nil {
+				t.Fatal(err)
+			}
+			changed, err := b.store.ChangeSale(b.ctx, domain.SaleChange{Sale: sale.ID, Edit: func(e *domain.Editable) error {
+				e.Terms.OpensAt = later.Add(time.Hour)
+				return nil
+			}})
+			if tt.want != "" {
+				wantCode(t, err, tt.want)
+				wantEqual(t, "it opens", must(b.store.Sale(b.ctx, sale.ID)).OpensAt, sale.OpensAt)
+				return
+			}
+			if err != nil || !changed.OpensAt.Equal(later.Add(time.Hour)) {
+				t.Errorf("%+v, %v", changed, err)
+			}
+		})
+	}
+}
+
+// Whatever the organiser changes makes another version: If-Match notices it.
+func TestEveryChangeMakesAVersion(t *testing.T) {
+	b := setup(t)
+	version := func() int64 { return must(b.store.Sale(b.ctx, b.sale.ID)).Version }
+	change := domain.CapacityChange{ID: domain.CapacityChangeID{1}, SaleID: b.sale.ID, Class: "A", After: b.sale.Classes[0].Capacity + 1, AskedAt: day}
+	booked := func(context.Context, uint32) (domain.BookedCapacity, error) {
+		return domain.BookedCapacity{Opened: b.sale.Classes[0].Capacity}, nil
+	}
+	begun := must(b.store.BeginCapacityChange(b.ctx, change, booked))
+	for name, step := range map[string]func() error{
+		"capacity": func() error {
+			_, err := b.store.SettleCapacityChange(b.ctx, begun.ID, domain.CapacityChanged, day)
+			return err
+		},
+		"end and reopen": func() error {
+			return errors.Join(b.store.EndSale(b.ctx, b.sale.ID), b.store.ReopenSale(b.ctx, b.sale.ID))
+		},
+	} {
+		before := version()
+		if err := step(); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		after := version()
+		if after <= before {
+			t.Errorf("%s: version %d after %d", name, after, before)
+		}
+		if name != "capacity" {
+			continue
+		}
+		if err := step(); err != nil || version() != after {
+			t.Errorf("%s again: version %d, %v, want %d", name, version(), err, after)
+		}
+	}
+	_, err := b.saleSays(t, []int64{1}, func(e *domain.Editable) { e.Name = "Undoes somebody's change" })
+	wantCode(t, err, domain.CodeChanged)
 }

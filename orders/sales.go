@@ -106,8 +106,7 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 // the creation time.
 func sameDefinition(a, b *domain.Sale) bool {
 	sameClass := func(x, y domain.Class) bool {
-		return x.Name == y.Name && x.PriceMinor == y.PriceMinor && cmp.Or(x.OpenedWith, x.Capacity) == cmp.Or(y.OpenedWith, y.Capacity) &&
-			stored(x.OpensAt).Equal(stored(y.OpensAt)) && stored(x.ClosesAt).Equal(stored(y.ClosesAt)) && x.MaxPerOrder == y.MaxPerOrder && x.Hidden == y.Hidden
+		return x.Name == y.Name && x.PriceMinor == y.PriceMinor && cmp.Or(x.OpenedWith, x.Capacity) == cmp.Or(y.OpenedWith, y.Capacity) && x.Hidden == y.Hidden
 	}
 	samePerk := (a.Perk == nil) == (b.Perk == nil) &&
 		(a.Perk == nil || a.Perk.Name == b.Perk.Name && a.Perk.Capacity == b.Perk.Capacity)
@@ -116,8 +115,7 @@ func sameDefinition(a, b *domain.Sale) bool {
 		a.BuyerLimit == b.BuyerLimit && a.OneCheckoutPerBuyer == b.OneCheckoutPerBuyer && a.HoldTimeout == b.HoldTimeout && a.WaitingRoom == b.WaitingRoom &&
 		a.AliasRule == b.AliasRule && a.Entitlement.PresaleCodes == b.Entitlement.PresaleCodes &&
 		bytes.Equal(a.Entitlement.InvitationKey, b.Entitlement.InvitationKey) &&
-		cmp.Or(a.Provider, domain.DefaultProvider) == cmp.Or(b.Provider, domain.DefaultProvider) &&
-		stored(a.OpensAt).Equal(stored(b.OpensAt)) && stored(a.ClosesAt).Equal(stored(b.ClosesAt))
+		cmp.Or(a.Provider, domain.DefaultProvider) == cmp.Or(b.Provider, domain.DefaultProvider)
 }
 
 // MarkSaleOpen lets a sale be sold, for good, and adds its event. Call it once the ledger

@@ -31,18 +31,19 @@ type shop struct {
 	keys    *domain.Keyring
 	handler http.Handler
 
-	mu      sync.Mutex
-	sales   []*domain.Sale
-	stock   map[uint32]*domain.StockLevel
-	orders  map[domain.OrderID]*domain.CheckoutState
-	sold    map[domain.OrderID]*domain.SoldOrder
-	places  map[string]waitingroom.Place
-	codes   map[string]string     // presale codes that are good → the key that used it, empty: none
-	losing  int                   // how many answers to joins with a code will be lost
-	holds   int                   // orders that were held
-	draw    waitingroom.RoomState // what the room's draw is
-	settled []waitingroom.Settlement
-	asked   []string
+	mu        sync.Mutex
+	sales     []*domain.Sale
+	stock     map[uint32]*domain.StockLevel
+	orders    map[domain.OrderID]*domain.CheckoutState
+	sold      map[domain.OrderID]*domain.SoldOrder
+	places    map[string]waitingroom.Place
+	codes     map[string]string     // presale codes that are good → the key that used it, empty: none
+	classCode string                // for hidden classes; empty: none
+	losing    int                   // how many answers to joins with a code will be lost
+	holds     int                   // orders that were held
+	draw      waitingroom.RoomState // what the room's draw is
+	settled   []waitingroom.Settlement
+	asked     []string
 
 	meter *prometheus.Registry
 
@@ -367,6 +368,25 @@ func (b books) Known(_ context.Context, o *domain.Order) (bool, error) {
 	defer b.shop.mu.Unlock()
 	_, ok := b.shop.orders[o.ID]
 	return ok, nil
+}
+
+// ClassCode finds the one code of the shop.
+func (b books) ClassCode(_ context.Context, sale *domain.Sale, id domain.ClassCodeID) (domain.ClassCode, error) {
+	b.shop.mu.Lock()
+	defer b.shop.mu.Unlock()
+	normal, _ := domain.NormalSecretCode(b.shop.classCode)
+	if b.shop.classCode == "" || id != b.shop.keys.ClassCodeID(sale.ID, normal) {
+		return domain.ClassCode{}, &domain.Error{Code: domain.CodeClassCodeRefused}
+	}
+	code := domain.ClassCode{ID: id, Left: 1}
+	for _, state := range b.shop.orders {
+		for _, l := range state.Lines {
+			if class, ok := sale.Class(l.Class); ok && class.Hidden && state.Status == domain.OrderHeld {
+				code.Left, code.Held = 0, 1
+			}
+		}
+	}
+	return code, nil
 }
 
 func (b books) Takings(context.Context, *domain.Sale, domain.TakingsCursor) (domain.TakingsPage, error) {
