@@ -117,6 +117,9 @@ func (s *Server) makeClassCodes(ctx context.Context, in *makeClassCodesInput) (*
 		}
 		ids[i] = s.Keys.ClassCodeID(sale.ID, normal)
 	}
+	if err := s.Orders.NoteClassCodes(ctx, sale.ID, ids, only, uses); err != nil {
+		return nil, err
+	}
 	isNew, err := s.Books.MakeCodes(ctx, sale, ids, only, uses)
 	if err != nil {
 		return nil, err

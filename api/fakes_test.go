@@ -33,6 +33,8 @@ type world struct {
 	paySlow       bool // events are only stored
 
 	payErr, refundErr, orderErr, cancelErr, sessionErr error
+
+	noted []domain.ClassCodeID // of codes
 }
 
 func newWorld(keys *domain.Keyring) *world {
@@ -221,6 +223,13 @@ func (w *world) MakeCodes(_ context.Context, _ *domain.Sale, codes []domain.Clas
 		w.Codes[id], isNew[i] = domain.ClassCode{ID: id, Only: only, Left: uses}, !there
 	}
 	return isNew, nil
+}
+
+func (w *world) NoteClassCodes(_ context.Context, _ string, codes []domain.ClassCodeID, _ uint32, _ int64) error {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	w.noted = append(w.noted, codes...)
+	return nil
 }
 
 func (w *world) ClassCodeUses(context.Context, *domain.Sale) (uses domain.ClassCodeUses, err error) {

@@ -48,6 +48,8 @@ type Orders interface {
 	SaleImage(ctx context.Context, saleID, hash string) ([]byte, error)
 	// MarkSaleOpen puts a stored sale on offer, once its accounts are funded.
 	MarkSaleOpen(ctx context.Context, id string) error
+	// NoteClassCodes keeps what codes are made with, before the ledger makes them.
+	NoteClassCodes(ctx context.Context, saleID string, codes []domain.ClassCodeID, only uint32, uses int64) error
 	// EndSale ends a sale early: nothing new is held. ReopenSale takes that back. Errors:
 	// CodeNotFound, CodeSaleCanceled.
 	EndSale(ctx context.Context, id string) error

@@ -29,6 +29,8 @@ type EmptyLedger interface {
 	TakePerk(ctx context.Context, o *domain.Order) (bool, error)
 	Return(ctx context.Context, o *domain.SoldOrder) error
 	Drain(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
+	MakeCodes(ctx context.Context, sale *domain.Sale, codes []domain.ClassCodeID, only uint32, uses int64) (isNew []bool, err error)
+	ClassCodeQuota(ctx context.Context, sale *domain.Sale) (domain.ClassCodeQuota, error)
 }
 
 // Records is the orders database, which lost nothing.
@@ -36,6 +38,8 @@ type Records interface {
 	Sales(ctx context.Context) ([]*domain.Sale, error)
 	// ChangedCapacities are the changes of a sale's capacities that were made, the first first.
 	ChangedCapacities(ctx context.Context, saleID string) ([]domain.CapacityChange, error)
+	// ClassCodes are the codes for hidden classes, as they were made.
+	ClassCodes(ctx context.Context, saleID string) ([]domain.ClassCode, error)
 	RecordedOrders(ctx context.Context, saleID string) iter.Seq2[domain.RecordedOrder, error]
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
 	// NoteRebooking changes by which transfers an order has its seats.
@@ -132,10 +136,35 @@ type saleRebooking struct {
 	done *Rebooked
 }
 
+// makeCodes gives the sale's codes their uses, where the ledger lacks them.
+func (s *saleRebooking) makeCodes(ctx context.Context) error {
+	if !s.sale.HasHidden() {
+		return nil
+	}
+	codes, err := s.Records.ClassCodes(ctx, s.sale.ID)
+	if err != nil {
+		return err
+	}
+	alike := make(map[domain.ClassCode][]domain.ClassCodeID)
+	for _, c := range codes {
+		made := domain.ClassCode{Only: c.Only, Left: c.Left}
+		alike[made] = append(alike[made], c.ID)
+	}
+	for made, ids := range alike {
+		if _, err := s.Ledger.MakeCodes(ctx, s.sale, ids, made.Only, made.Left); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // open makes the sale's accounts, where they are missing, and raises its capacities by what
 // they were raised. What they were lowered by comes last, when everything is booked.
 func (s *saleRebooking) open(ctx context.Context) error {
 	if err := s.Ledger.OpenSale(ctx, s.sale); err != nil {
+		return err
+	}
+	if err := s.makeCodes(ctx); err != nil {
 		return err
 	}
 	changes, err := s.Records.ChangedCapacities(ctx, s.sale.ID)
@@ -401,7 +430,7 @@ func (s *saleRebooking) orderOf(sold *domain.SoldOrder, held bool) *domain.Order
 	o := &domain.Order{
 		ID: sold.ID, SaleID: sold.SaleID, SaleName: sold.SaleName, Lines: sold.Lines, Buyer: sold.Buyer, Perk: sold.Perk,
 		QuotaLedger: sold.QuotaLedger, BuyerLimit: s.sale.BuyerLimit, AmountMinor: sold.AmountMinor, Currency: sold.Currency,
-		HoldTimeout: s.sale.HoldTimeout,
+		HoldTimeout: s.sale.HoldTimeout, Code: sold.Code,
 	}
 	if held && s.sale.OneCheckoutPerBuyer {
 		o.CheckoutLedger = s.sale.CheckoutLedger
@@ -413,6 +442,7 @@ func (s *saleRebooking) orderOf(sold *domain.SoldOrder, held bool) *domain.Order
 type room struct {
 	available map[uint32]int64
 	holders   map[domain.BuyerID]bool // whose quota holds of the backup take
+	codes     map[domain.ClassCodeID]int64
 	// settled: the balances show what the transfers do. A server gives back what a hold had a
 	// moment after it ended.
 	settled bool
@@ -442,6 +472,19 @@ func (s *saleRebooking) readRoom(ctx context.Context) (*room, error) {
 		}
 	}
 	left.settled, left.isFinal = byOrders == quota.Held, held == 0
+	if !s.sale.HasHidden() {
+		return left, nil
+	}
+	uses, err := s.Ledger.ClassCodeQuota(ctx, s.sale)
+	if err != nil {
+		return nil, err
+	}
+	left.codes, byOrders = uses.Budgets, 0
+	for _, use := range uses.Uses {
+		left.codes[domain.ClassCodeID(use.Buyer)] -= use.Held + use.Sold
+		byOrders += use.Held
+	}
+	left.settled, left.isFinal = left.settled && byOrders == uses.Held, left.isFinal && uses.Held == 0
 	return left, nil
 }
 
@@ -453,6 +496,12 @@ func (r *room) take(o *domain.SoldOrder) bool {
 		if r.available[line.Ledger] < line.Quantity {
 			return false
 		}
+	}
+	if o.Code != nil {
+		if r.codes[o.Code.ID] < 1 {
+			return false
+		}
+		r.codes[o.Code.ID]--
 	}
 	for _, line := range o.Lines {
 		r.available[line.Ledger] -= line.Quantity

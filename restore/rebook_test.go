@@ -203,6 +203,17 @@ func (o *office) rebook(apply bool, tell func(string, ...any)) *restore.Rebooked
 	return all[0]
 }
 
+// rebookAll is rebook with several sales, by their ids.
+func (o *office) rebookAll(apply bool) map[string]*restore.Rebooked {
+	o.t.Helper()
+	all := make(map[string]*restore.Rebooked)
+	r := &restore.Rebooker{Ledger: o.book, Records: o.store}
+	if err := r.All(o.t.Context(), apply, func(done *restore.Rebooked) { all[done.SaleID] = done }); err != nil {
+		o.t.Fatal(err)
+	}
+	return all
+}
+
 func (o *office) level() domain.StockLevel {
 	o.t.Helper()
 	levels, err := o.book.Stock(o.t.Context(), o.sale)

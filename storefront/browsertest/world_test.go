@@ -389,6 +389,10 @@ func (b books) ClassCode(_ context.Context, sale *domain.Sale, id domain.ClassCo
 	return code, nil
 }
 
+func (d database) NoteClassCodes(context.Context, string, []domain.ClassCodeID, uint32, int64) error {
+	return nil
+}
+
 func (b books) Takings(context.Context, *domain.Sale, domain.TakingsCursor) (domain.TakingsPage, error) {
 	return domain.TakingsPage{}, nil
 }
