@@ -85,7 +85,7 @@ func newBounds() (of func(route string) *bound, all []*bound) {
 			return joins
 		case placeRoute, challengeRoute:
 			return places
-		case auditRoute, restoreRoute, restoreRest:
+		case auditRoute, restoreRoute, restoreRest, exportRoute:
 			return audits
 		case eventLogRoute:
 			return reads

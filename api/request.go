@@ -54,7 +54,7 @@ func answerTimeout(route string) time.Duration {
 	switch route {
 	case eventsRoute, watchRoute, eventLogRoute:
 		return 0
-	case auditRoute, auditRestRoute, restoreRoute, restoreRest, erasureRoute:
+	case auditRoute, auditRestRoute, restoreRoute, restoreRest, erasureRoute, exportRoute:
 		return auditTimeout
 	case metricsRoute:
 		return scrapeTimeout

@@ -184,6 +184,7 @@ func (s *Server) routeAdmin(api huma.API) {
 	s.routeEntitlements(api, admin)
 	s.routeMails(api, admin)
 	s.routeErasure(api, admin)
+	s.routeExport(api, admin)
 	s.routeActs(api, admin)
 	s.routeEventLog(api, admin)
 	s.routeFigures(api, admin)

@@ -77,8 +77,11 @@ func viewFacts(f domain.Facts) *FactsBody {
 
 // ChangeSaleBody changes the members that it names.
 type ChangeSaleBody struct {
-	Name    *string           `json:"name,omitempty" minLength:"1"`
-	Facts   *FactsBody        `json:"facts,omitempty" doc:"Replaces all facts: send the ones that stay too"`
+	Name  *string    `json:"name,omitempty" minLength:"1"`
+	Facts *FactsBody `json:"facts,omitempty" doc:"Replaces all facts: send the ones that stay too"`
+
+	BuyersKeptDays *int64 `json:"buyers_kept_days,omitempty" minimum:"0" maximum:"3650" doc:"For how many days after the sale's end the data of its buyers are kept; 0: until they are erased on request"`
+
 	Window  *WindowBody       `json:"window,omitempty" doc:"When the sale takes orders. Replaces opens_at and closes_at: send the one that stays too. What is held already goes on"`
 	Classes []ChangeClassBody `json:"classes,omitempty" maxItems:"12" doc:"Classes that are not named stay as they are"`
 }
@@ -170,6 +173,9 @@ func (b *ChangeSaleBody) edit(sale *domain.Sale) func(*domain.Editable) error {
 		}
 		if b.Facts != nil {
 			e.Facts = b.Facts.facts()
+		}
+		if b.BuyersKeptDays != nil {
+			e.BuyersKeptDays = *b.BuyersKeptDays
 		}
 		if w := b.Window; w != nil {
 			e.Terms.OpensAt, e.Terms.ClosesAt = timeOrZero(w.OpensAt), timeOrZero(w.ClosesAt)

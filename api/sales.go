@@ -87,6 +87,8 @@ type CreateSaleBody struct {
 	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue and are let in as fast as checkouts go through"`
 	Queue       *CreateQueueBody  `json:"queue,omitempty" doc:"With waiting_room: how fast people may be let in, and who witnesses the draw"`
 
+	BuyersKeptDays *int64 `json:"buyers_kept_days,omitempty" minimum:"1" maximum:"3650" doc:"For how many days after the sale's end the data of its buyers are kept, then they are erased; absent: until they are erased on request"`
+
 	Provider string `json:"provider,omitempty" doc:"The name of a configured payment provider; absent: the first one"`
 
 	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have only one unpaid checkout at a time; absent: the same as waiting_room"`
@@ -125,6 +127,9 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	}
 	if b.BuyerLimit != nil {
 		sale.BuyerLimit = *b.BuyerLimit
+	}
+	if b.BuyersKeptDays != nil {
+		sale.BuyersKeptDays = *b.BuyersKeptDays
 	}
 	sale.OneCheckoutPerBuyer = b.WaitingRoom
 	if b.OneCheckoutPerBuyer != nil {

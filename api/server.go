@@ -60,6 +60,7 @@ type Options struct {
 	Mails            Mails            // optional: without it, no mail is sent, and nobody can ask for one
 	EventLog         EventLog         // optional: without it, nobody can read events here
 	Eraser           Eraser           // optional: without it, nobody is erased here
+	Exporter         Exporter         // optional: without it, nobody is exported here
 	Acts             Acts             // optional: without it, nobody records what organisers do
 	Figures          Figures          // optional: without it, nobody sees figures here
 	Arrivals         Arrivals         // optional: without it, nobody sees forecasts here

@@ -31,6 +31,8 @@ type SaleView struct {
 	Facts       *FactsBody  `json:"facts,omitempty" doc:"Without description, terms and imprint in the list of sales; not in the event stock"`
 	Image       *ImageView  `json:"image,omitempty"`
 
+	BuyersKeptDays int64 `json:"buyers_kept_days,omitempty" doc:"For how many days after the sale's end the data of its buyers are kept; absent: until they are erased on request"`
+
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have only one unpaid checkout at a time"`
 	FoldEmailAliases    bool `json:"fold_email_aliases" doc:"Whether the aliases of one mailbox are one buyer"`
 
@@ -78,6 +80,8 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 		Version:     sale.Version,
 		Facts:       viewFacts(sale.Facts),
 		Image:       viewImage(sale),
+
+		BuyersKeptDays: sale.BuyersKeptDays,
 
 		OneCheckoutPerBuyer: sale.OneCheckoutPerBuyer,
 		FoldEmailAliases:    sale.AliasRule != domain.AliasesApart,

@@ -3,12 +3,14 @@ package app
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"boxoffice/checkouts"
 	"boxoffice/erasure"
@@ -88,6 +90,24 @@ func (s *service) eraser(p *parts) *erasure.Eraser {
 		e.Mails = p.mails.folder
 	}
 	return e
+}
+
+// keeperTask names what one node does at a time, keeperHold how long it has it without asking again: longer than a step takes.
+const (
+	keeperTask = "buyers"
+	keeperHold = 5 * time.Minute
+)
+
+// keeper erases the buyers of sales that no longer keep them.
+func (s *service) keeper(p *parts) *erasure.Keeper {
+	store, node := p.store.Readers(), rand.Text()
+	return &erasure.Keeper{
+		Due: store.DueBuyers, Erase: s.eraser(p).Erase, Log: s.log,
+		Mine: func(ctx context.Context) (bool, error) {
+			_, mine, err := store.HoldTask(ctx, keeperTask, node, keeperHold)
+			return mine, err
+		},
+	}
 }
 
 var _ erasure.Temporal = (*checkouts.Desk)(nil)

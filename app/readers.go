@@ -61,6 +61,7 @@ func (s *service) openReaders(p *parts, fail func(error)) error {
 	s.later(notify.StartRetention(store, s.EventsKept, s.log))
 	s.later(mail.StartForgetting(store, s.log)) // whether mail is on or not
 	s.later(notify.StartSales(store, p.book, s.log))
+	s.later(s.keeper(p).Start())
 	return nil
 }
 

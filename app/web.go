@@ -10,6 +10,7 @@ import (
 	"boxoffice/api"
 	"boxoffice/domain"
 	"boxoffice/entitlement"
+	"boxoffice/erasure"
 	"boxoffice/humancheck"
 	"boxoffice/payments"
 	"boxoffice/storefront"
@@ -64,6 +65,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Mails: mails, TicketsPDF: templates.TicketsPDF,
 		EventLog:  p.store.Readers(),
 		Eraser:    s.eraser(p),
+		Exporter:  &erasure.Exporter{Orders: p.store.Readers(), Ledger: p.book, Temporal: p.desk, Keys: p.keys},
 		Acts:      p.store,
 		Figures:   p.store.Readers(),
 		Arrivals:  p.store.Readers(),

@@ -70,7 +70,9 @@ type AdminOrderView struct {
 	Perk        *OrderPerk `json:"perk,omitempty"`
 	RefundedAt  *time.Time `json:"refunded_at,omitempty"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
-	Sale        string     `json:"sale"`
+	// Disputes of the order's payments, and refunds of them that somebody made at the provider. The tickets stay valid until you refund or cancel the order; what went back so is then not given back again
+	Reversals []ReversalView `json:"reversals,omitempty"`
+	Sale      string         `json:"sale"`
 	// The organiser canceled the whole sale; the money goes back
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
 	SaleName       string     `json:"sale_name"`
@@ -311,6 +313,8 @@ type ChangeClassBody struct {
 
 // ChangeSaleBody is a schema of the document.
 type ChangeSaleBody struct {
+	// For how many days after the sale's end the data of its buyers are kept; 0: until they are erased on request
+	BuyersKeptDays *int64 `json:"buyers_kept_days,omitempty"`
 	// Classes that are not named stay as they are
 	Classes []ChangeClassBody `json:"classes,omitempty"`
 	// Replaces all facts: send the ones that stay too
@@ -537,8 +541,10 @@ type CreateQueueBody struct {
 // CreateSaleBody is a schema of the document.
 type CreateSaleBody struct {
 	// Tickets per buyer; absent: 8
-	BuyerLimit *int64            `json:"buyer_limit,omitempty"`
-	Classes    []CreateClassBody `json:"classes"`
+	BuyerLimit *int64 `json:"buyer_limit,omitempty"`
+	// For how many days after the sale's end the data of its buyers are kept, then they are erased; absent: until they are erased on request
+	BuyersKeptDays *int64            `json:"buyers_kept_days,omitempty"`
+	Classes        []CreateClassBody `json:"classes"`
 	// From then on nothing new is held; what is held can still be paid. Absent: it does not close
 	ClosesAt *time.Time `json:"closes_at,omitempty"`
 	// ISO 4217
@@ -578,6 +584,19 @@ type CreateWebhookEndpointBody struct {
 	Types []string `json:"types,omitempty"`
 	// Where to send events: an https URL of a public address. It may contain a key, because only the organiser sees it
 	URL string `json:"url"`
+}
+
+// DisputeClosedData is a schema of the document.
+type DisputeClosedData struct {
+	AmountMinor int64     `json:"amount_minor"`
+	Currency    string    `json:"currency"`
+	HappenedAt  time.Time `json:"happened_at"`
+	ID          string    `json:"id"`
+	Order       string    `json:"order"`
+	Payment     string    `json:"payment"`
+	Reason      string    `json:"reason,omitempty"`
+	Sale        string    `json:"sale,omitempty"`
+	State       string    `json:"state"`
 }
 
 // DrawRecordView is a schema of the document.
@@ -717,6 +736,94 @@ type EventsView struct {
 	Next string `json:"next"`
 }
 
+// ExportBody is a schema of the document.
+type ExportBody struct {
+	// The buyer's address, in any spelling of the same mailbox
+	Email string `json:"email"`
+}
+
+// ExportView is a schema of the document.
+type ExportView struct {
+	// Mails that somebody asked for by the address and that are not settled yet
+	AskedMails []ExportedAsked `json:"asked_mails"`
+	// The last member. A document without it is not whole
+	Complete bool `json:"complete"`
+	// In its normal form
+	Email string `json:"email"`
+	// Sorted by id, which means by time
+	Orders []ExportedOrder `json:"orders"`
+}
+
+// ExportedAsked is a schema of the document.
+type ExportedAsked struct {
+	QueuedAt time.Time `json:"queued_at"`
+	State    string    `json:"state"`
+}
+
+// ExportedCheckout is a schema of the document.
+type ExportedCheckout struct {
+	Email    string            `json:"email,omitempty"`
+	Items    []OrderItem       `json:"items,omitempty"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// It has not ended: its contents are sealed until it has
+	Open bool `json:"open"`
+}
+
+// ExportedMail is a schema of the document.
+type ExportedMail struct {
+	ID        string     `json:"id"`
+	Kind      string     `json:"kind"`
+	QueuedAt  time.Time  `json:"queued_at"`
+	Reason    string     `json:"reason,omitempty"`
+	SettledAt *time.Time `json:"settled_at,omitempty"`
+	State     string     `json:"state"`
+}
+
+// ExportedOrder is a schema of the document.
+type ExportedOrder struct {
+	// Minor units
+	Amount *int64 `json:"amount,omitempty"`
+	// The buyer's pseudonym in this sale, which the ledger goes by
+	Buyer string `json:"buyer,omitempty"`
+	// What Temporal still has, until its retention ends
+	Checkout *ExportedCheckout `json:"checkout,omitempty"`
+	Currency string            `json:"currency,omitempty"`
+	// As the order has it: in a sale that folds aliases it may be another one of the mailbox
+	Email string `json:"email,omitempty"`
+	// Attempts to deliver its events to webhook endpoints, with what they answered
+	EndpointAnswers []any       `json:"endpoint_answers,omitempty"`
+	ErasedAt        *time.Time  `json:"erased_at,omitempty"`
+	Items           []OrderItem `json:"items,omitempty"`
+	// What became of the mails about it. Their texts are not kept
+	Mails          []ExportedMail    `json:"mails,omitempty"`
+	Metadata       map[string]string `json:"metadata,omitempty"`
+	Order          string            `json:"order"`
+	PaidAt         *time.Time        `json:"paid_at,omitempty"`
+	Payment        string            `json:"payment,omitempty"`
+	PaymentSession string            `json:"payment_session,omitempty"`
+	// What readers of the event log said that could not take its events
+	ReaderErrors []string         `json:"reader_errors,omitempty"`
+	RefundedAt   *time.Time       `json:"refunded_at,omitempty"`
+	RefundingAt  *time.Time       `json:"refunding_at,omitempty"`
+	Refunds      []ExportedRefund `json:"refunds,omitempty"`
+	Sale         string           `json:"sale,omitempty"`
+	SaleName     string           `json:"sale_name,omitempty"`
+	// Absent: it was never sold
+	Status  string   `json:"status,omitempty"`
+	Tickets []Ticket `json:"tickets,omitempty"`
+}
+
+// ExportedRefund is a schema of the document.
+type ExportedRefund struct {
+	// Minor units
+	Amount      int64      `json:"amount"`
+	Currency    string     `json:"currency"`
+	Payment     string     `json:"payment"`
+	Reason      string     `json:"reason"`
+	RefundedAt  *time.Time `json:"refunded_at,omitempty"`
+	RequestedAt time.Time  `json:"requested_at"`
+}
+
 // Facts is a schema of the document.
 type Facts struct {
 	Description string       `json:"description,omitempty"`
@@ -792,6 +899,43 @@ type FiguresView struct {
 	Steps []FiguresStepView `json:"steps"`
 	// By currency
 	Takings []TakingsView `json:"takings"`
+}
+
+// ForecastRangeView is a schema of the document.
+type ForecastRangeView struct {
+	// 95 %
+	High int64 `json:"high"`
+	// 5 %
+	Low     int64 `json:"low"`
+	Typical int64 `json:"typical"`
+}
+
+// ForecastView is a schema of the document.
+type ForecastView struct {
+	// When this was read
+	At time.Time `json:"at"`
+	// No past sale had as many, or as few, joins at this time: trust it less
+	BeyondPastSales *bool `json:"beyond_past_sales,omitempty"`
+	// People who will have come in all. Missing: no forecast
+	Buyers *ForecastRangeView `json:"buyers,omitempty"`
+	// By what factor a forecast by joins was off in the median, for each past sale when it knew only the others
+	ErrorByJoins *float64 `json:"error_by_joins,omitempty"`
+	// The same, by past sales alone
+	ErrorByPastSales *float64 `json:"error_by_past_sales,omitempty"`
+	// People who have joined the waiting room, until the opening
+	Joined int64 `json:"joined"`
+	// joins: by how many have joined, compared with past sales as long before their openings. past_sales: by past sales alone, because joins would have been more wrong, or nobody has joined. none: too few past sales
+	Method  string    `json:"method"`
+	OpensAt time.Time `json:"opens_at"`
+	Sale    string    `json:"sale"`
+	// Past sales with waiting rooms that it is made of
+	Sales int64 `json:"sales"`
+	// Fewer give no forecast
+	SalesNeeded int64 `json:"sales_needed"`
+	// For sale, of all classes
+	Tickets int64 `json:"tickets"`
+	// 0: it has opened
+	UntilOpeningSeconds float64 `json:"until_opening_seconds"`
 }
 
 // HoldFiguresView is a schema of the document.
@@ -1082,6 +1226,20 @@ type PaymentCheckView struct {
 	Status  string `json:"status"`
 }
 
+// PaymentDisputedData is a schema of the document.
+type PaymentDisputedData struct {
+	AmountMinor int64      `json:"amount_minor"`
+	Currency    string     `json:"currency"`
+	HappenedAt  time.Time  `json:"happened_at"`
+	ID          string     `json:"id"`
+	Order       string     `json:"order"`
+	Payment     string     `json:"payment"`
+	Reason      string     `json:"reason,omitempty"`
+	RespondBy   *time.Time `json:"respond_by,omitempty"`
+	Sale        string     `json:"sale,omitempty"`
+	State       string     `json:"state"`
+}
+
 // PaymentRefundedData is a schema of the document.
 type PaymentRefundedData struct {
 	AmountMinor int64     `json:"amount_minor"`
@@ -1189,6 +1347,19 @@ type RedeliveryView struct {
 	Since *time.Time `json:"since,omitempty"`
 }
 
+// RefundedElsewhereData is a schema of the document.
+type RefundedElsewhereData struct {
+	AmountMinor int64     `json:"amount_minor"`
+	Currency    string    `json:"currency"`
+	HappenedAt  time.Time `json:"happened_at"`
+	ID          string    `json:"id"`
+	Order       string    `json:"order"`
+	Payment     string    `json:"payment"`
+	Reason      string    `json:"reason,omitempty"`
+	Sale        string    `json:"sale,omitempty"`
+	State       string    `json:"state"`
+}
+
 // RefundsView is a schema of the document.
 type RefundsView struct {
 	// Refunds that were begun; of payments that bought nothing, those that are done
@@ -1250,6 +1421,25 @@ type RetriedView struct {
 	Mail string `json:"mail"`
 }
 
+// ReversalView is a schema of the document.
+type ReversalView struct {
+	// Minor units
+	Amount int64 `json:"amount"`
+	// When it was opened, or made
+	At       time.Time `json:"at"`
+	Currency string    `json:"currency"`
+	// The provider's id of the dispute or refund
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	Payment string `json:"payment"`
+	// The provider's word, such as fraudulent
+	Reason string `json:"reason,omitempty"`
+	// Until when you can answer the bank, at the provider. Absent: it waits for nothing of yours
+	RespondBy *time.Time `json:"respond_by,omitempty"`
+	// Of a dispute: inquiry (the bank asks, nothing is taken), open (taken, not decided), won (you have the money again), lost (the buyer keeps it), dropped (ended, and nothing was taken). Of a refund: made, or failed (the money is back at the provider)
+	State string `json:"state"`
+}
+
 // RevokeBody is a schema of the document.
 type RevokeBody struct {
 	// All codes of a batch
@@ -1293,16 +1483,17 @@ type SaleCapacityChangedData struct {
 
 // SaleChangedData is a schema of the document.
 type SaleChangedData struct {
-	Changed   []string          `json:"changed"`
-	ChangedAt time.Time         `json:"changed_at"`
-	Facts     *Facts            `json:"facts,omitempty"`
-	Image     *SaleImage        `json:"image,omitempty"`
-	Labels    map[string]string `json:"labels,omitempty"`
-	Name      string            `json:"name"`
-	Request   string            `json:"request,omitempty"`
-	Sale      string            `json:"sale"`
-	Terms     *Terms            `json:"terms,omitempty"`
-	Version   int64             `json:"version"`
+	BuyersKeptDays *int64            `json:"buyers_kept_days,omitempty"`
+	Changed        []string          `json:"changed"`
+	ChangedAt      time.Time         `json:"changed_at"`
+	Facts          *Facts            `json:"facts,omitempty"`
+	Image          *SaleImage        `json:"image,omitempty"`
+	Labels         map[string]string `json:"labels,omitempty"`
+	Name           string            `json:"name"`
+	Request        string            `json:"request,omitempty"`
+	Sale           string            `json:"sale"`
+	Terms          *Terms            `json:"terms,omitempty"`
+	Version        int64             `json:"version"`
 }
 
 // SaleCreatedData is a schema of the document.
@@ -1356,6 +1547,8 @@ type SaleSoldOutData struct {
 type SaleView struct {
 	// Tickets per buyer
 	BuyerLimit int64 `json:"buyer_limit"`
+	// For how many days after the sale's end the data of its buyers are kept; absent: until they are erased on request
+	BuyersKeptDays *int64 `json:"buyers_kept_days,omitempty"`
 	// The organiser canceled the sale
 	CanceledAt *time.Time  `json:"canceled_at,omitempty"`
 	Classes    []ClassView `json:"classes"`
@@ -1517,7 +1710,9 @@ type WebhookData struct {
 	Order    string `json:"order"`
 	// Absent: the session
 	Payment string `json:"payment,omitempty"`
-	Session string `json:"session"`
+	// payment.reversed: what happened to the payment after it was captured. amount and currency are then the reversal's
+	Reversal *WebhookReversal `json:"reversal,omitempty"`
+	Session  string           `json:"session"`
 }
 
 // WebhookDeliveriesView is a schema of the document.
@@ -1570,6 +1765,16 @@ type WebhookEndpointView struct {
 // WebhookEndpointsView is a schema of the document.
 type WebhookEndpointsView struct {
 	Endpoints []WebhookEndpointView `json:"endpoints"`
+}
+
+// WebhookReversal is a schema of the document.
+type WebhookReversal struct {
+	At        time.Time  `json:"at"`
+	ID        string     `json:"id"`
+	Kind      string     `json:"kind"`
+	Reason    string     `json:"reason,omitempty"`
+	RespondBy *time.Time `json:"respond_by,omitempty"`
+	State     string     `json:"state"`
 }
 
 // WindowBody is a schema of the document.
@@ -1653,6 +1858,16 @@ func (c *Client) ListEvents(ctx context.Context, params ListEventsParams) (answe
 	set(r.Query, "wait_s", number(params.WaitS))
 	set(r.Header, "Accept", params.Accept)
 	set(r.Header, "Last-Event-Id", params.LastEventID)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// ExportBuyer: Export everything that is kept of a buyer. POST /v1/exports
+func (c *Client) ExportBuyer(ctx context.Context, body *ExportBody) (answer ExportView, err error) {
+	r := Request{Path: "/v1/exports", Method: "POST", IsOrganisers: true}
+	if body != nil {
+		r.Body = body
+	}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }
@@ -1973,6 +2188,13 @@ type GetFiguresParams struct {
 func (c *Client) GetFigures(ctx context.Context, sale string, params GetFiguresParams) (answer FiguresView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/figures", Method: "GET", IsOrganisers: true, Query: url.Values{}, Header: http.Header{}}
 	set(r.Query, "from", params.From)
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// GetForecast: How many people will come to a sale with a waiting room. GET /v1/sales/{sale}/forecast
+func (c *Client) GetForecast(ctx context.Context, sale string) (answer ForecastView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/forecast", Method: "GET", IsOrganisers: true}
 	err = c.Do(ctx, r, &answer)
 	return answer, err
 }

@@ -17,6 +17,8 @@ type Editable struct {
 	Facts  Facts             `json:"facts,omitzero"`
 	Image  SaleImage         `json:"image,omitzero"`
 	Terms  *Terms            `json:"terms,omitempty"` // nil: from a release in which they never changed
+
+	BuyersKeptDays int64 `json:"buyers_kept_days,omitempty"` // 0: until they are erased on request
 }
 
 // Terms say when a sale and its classes are sold, and how many tickets of a class at once.
@@ -65,7 +67,7 @@ func exact(t time.Time) time.Time {
 
 // Editable is what may be changed of the sale, as it is.
 func (s *Sale) Editable() Editable {
-	e := Editable{Name: s.Name, Facts: s.Facts, Image: s.Image, Terms: s.terms()}
+	e := Editable{Name: s.Name, Facts: s.Facts, Image: s.Image, Terms: s.terms(), BuyersKeptDays: s.BuyersKeptDays}
 	for _, c := range s.Classes {
 		if c.Label != "" {
 			if e.Labels == nil {
@@ -79,7 +81,7 @@ func (s *Sale) Editable() Editable {
 
 // Edit makes the sale say something else.
 func (s *Sale) Edit(e Editable) {
-	s.Name, s.Facts, s.Image = e.Name, e.Facts, e.Image
+	s.Name, s.Facts, s.Image, s.BuyersKeptDays = e.Name, e.Facts, e.Image, e.BuyersKeptDays
 	s.Classes = slices.Clone(s.Classes)
 	for i := range s.Classes {
 		c := &s.Classes[i]
@@ -118,6 +120,9 @@ func (s *Sale) ValidateEditable() error {
 		if c.Label != "" && !isTitle(c.Label, LabelMaxLen) {
 			return Invalid(fmt.Sprintf("classes[%d].label", i), titleRule(LabelMaxLen))
 		}
+	}
+	if s.BuyersKeptDays < 0 || s.BuyersKeptDays > BuyersKeptDaysMax {
+		return Invalid("buyers_kept_days", fmt.Sprintf("must be 1–%d", BuyersKeptDaysMax))
 	}
 	if err := s.validateTerms(); err != nil {
 		return err

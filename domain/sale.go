@@ -12,10 +12,13 @@ import (
 // Limits of a sale. They keep an order within the slots of its id (see ledger.Slot) and
 // every total within an int64.
 const (
-	ClassesMax      = 12          // line items of one order: one per class
-	CapacityMax     = 100_000_000 // tickets of one class
-	PriceMinorMax   = 100_000_000 // minor units of one ticket
-	BuyerLimitMax   = 100         // tickets of one buyer in one sale
+	ClassesMax    = 12          // line items of one order: one per class
+	CapacityMax   = 100_000_000 // tickets of one class
+	PriceMinorMax = 100_000_000 // minor units of one ticket
+	BuyerLimitMax = 100         // tickets of one buyer in one sale
+
+	BuyersKeptDaysMax = 3650
+
 	HoldTimeoutMin  = 5 * time.Second
 	HoldTimeoutMax  = 24 * time.Hour
 	SaleNameMaxLen  = 200 // bytes
@@ -56,6 +59,10 @@ type Sale struct {
 	// CodeLedger is the TigerBeetle ledger of the codes for hidden classes. It is 0 if the sale
 	// has no hidden class, and until the sale is stored.
 	CodeLedger uint32
+
+	// BuyersKeptDays is for how many days after the sale's end the data of its buyers are kept. 0:
+	// until they are erased on request. See orders.Store.DueBuyers for what the end is.
+	BuyersKeptDays int64
 
 	// AliasRule says which addresses are one buyer.
 	AliasRule AliasRule

@@ -1,5 +1,6 @@
 // Package erasure removes what the box office keeps of a buyer: from the orders database,
-// from Temporal, and from the files that the local stack writes for mails. Books, counts,
+// from Temporal, and from the files that the local stack writes for mails. It does so when it is
+// asked to (Eraser), and when a sale's time for it has come (Keeper). An Exporter shows it before. Books, counts,
 // money and tickets stay as they are. docs/privacy.md has what is left where, and for how
 // long.
 package erasure
@@ -59,7 +60,7 @@ type Eraser struct {
 func (e *Eraser) Erase(ctx context.Context, r domain.ErasureRequest) (domain.Erasure, error) {
 	ids := slices.Clone(r.Orders)
 	if r.Email != "" {
-		placed, err := e.placed(ctx, r.Email)
+		placed, err := placed(ctx, e.Orders, e.Ledger, e.Keys, r.Email)
 		if err != nil {
 			return domain.Erasure{}, err
 		}
@@ -108,16 +109,19 @@ func (e *Eraser) Erase(ctx context.Context, r domain.ErasureRequest) (domain.Era
 }
 
 // placed finds every order of an address, by the pseudonyms that it has in the sales.
-func (e *Eraser) placed(ctx context.Context, address string) ([]domain.OrderID, error) {
-	sales, err := e.Orders.Sales(ctx)
+func placed(ctx context.Context, orders interface {
+	Sales(ctx context.Context) ([]*domain.Sale, error)
+}, ledger Ledger, keys *domain.Keyring, address string,
+) ([]domain.OrderID, error) {
+	sales, err := orders.Sales(ctx)
 	if err != nil {
 		return nil, err
 	}
 	buyers := make([]domain.BuyerID, 0, len(sales))
 	for _, sale := range sales {
-		buyers = append(buyers, e.Keys.BuyerID(sale.ID, sale.AliasRule.Fold(address)))
+		buyers = append(buyers, keys.BuyerID(sale.ID, sale.AliasRule.Fold(address)))
 	}
-	return e.Ledger.OrdersOfBuyers(ctx, buyers)
+	return ledger.OrdersOfBuyers(ctx, buyers)
 }
 
 // addressesOf are those that are asked for, and those of the orders: in a sale that folds

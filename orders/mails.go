@@ -172,19 +172,23 @@ func (s *Store) DelayedMails(ctx context.Context, most int) ([]domain.MailRow, e
 func (s *Store) mails(ctx context.Context, which string, args ...any) ([]domain.MailRow, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, `
+	mails, err := queryMails(ctx, s.pool, which, args...)
+	return mails, readFailed("list", "mails", err)
+}
+
+func queryMails(ctx context.Context, q querier, which string, args ...any) ([]domain.MailRow, error) {
+	rows, err := q.Query(ctx, `
 		SELECT id, kind, order_id, state, coalesce(reason, ''), attempts, queued_at, due_at, settled_at FROM mails `+which, args...)
 	if err != nil {
-		return nil, readFailed("list", "mails", err)
+		return nil, err
 	}
-	mails, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (m domain.MailRow, err error) {
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (m domain.MailRow, err error) {
 		var order pgtype.UUID
 		var settled *time.Time
 		err = row.Scan(&m.ID, &m.Kind, &order, &m.State, &m.Reason, &m.Attempts, &m.QueuedAt, &m.DueAt, &settled)
 		m.Order, m.QueuedAt, m.DueAt, m.SettledAt = order.Bytes, m.QueuedAt.UTC(), m.DueAt.UTC(), fromNull(settled)
 		return m, err
 	})
-	return mails, readFailed("list", "mails", err)
 }
 
 // SetAsideMails returns a page of the mails that no relay accepts, after an id.

@@ -74,9 +74,9 @@ func changeSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale, change domain
 	var batch pgx.Batch
 	// Until their first change here, the terms are those that the sale was created with.
 	batch.Queue(`
-		UPDATE sales SET name = $2, facts = $3, version = $4, image = $6, opens_at = $7, closes_at = $8,
+		UPDATE sales SET name = $2, facts = $3, version = $4, image = $6, opens_at = $7, closes_at = $8, buyers_kept_days = nullif($9, 0),
 			created_as = jsonb_build_object('terms', $5::jsonb -> 'terms') || coalesce(created_as, $5::jsonb) WHERE id = $1`,
-		sale.ID, sale.Name, sale.Facts, sale.Version, before, sale.Image, nullTime(sale.OpensAt), nullTime(sale.ClosesAt))
+		sale.ID, sale.Name, sale.Facts, sale.Version, before, sale.Image, nullTime(sale.OpensAt), nullTime(sale.ClosesAt), sale.BuyersKeptDays)
 	switch {
 	case after.Image == before.Image:
 	case after.Image.Hash == "":

@@ -32,6 +32,7 @@ var otherwise = map[string]any{
 	"Currency": "USD", "AliasRule": domain.AliasesFolded, "Provider": "another",
 	"OpensAt": day.Add(time.Hour), "ClosesAt": day.Add(2 * time.Hour), "Classes.OpensAt": day.Add(time.Hour), "Classes.ClosesAt": day.Add(2 * time.Hour), "CreatedAt": day.Add(-2 * time.Hour),
 	"Facts.StartsAt": day.Add(48 * time.Hour), "Facts.EndsAt": day.Add(50 * time.Hour), "Facts.TimeZone": "Asia/Seoul", "Facts.TermsURL": "https://example.com/terms",
+	"Facts.HolderNames.Until":   day.Add(50 * time.Hour),
 	"Entitlement.InvitationKey": ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)),
 }
 
@@ -53,6 +54,9 @@ func TestEveryPartOfASaleIsStored(t *testing.T) {
 				for _, sale := range []*domain.Sale{before, changed} {
 					sale.Facts = domain.Facts{StartsAt: day.Add(24 * time.Hour), TimeZone: "Europe/Berlin"}
 				}
+			}
+			if part == "Facts.HolderNames.Until" { // an end needs names that are asked for
+				before.Facts.HolderNames.Asked, changed.Facts.HolderNames.Asked = true, true
 			}
 			change(t, changed, part)
 			if err := changed.Validate(); err != nil {
