@@ -229,21 +229,40 @@ type orderView struct {
 		Quantity  int64  `json:"quantity"`
 		UnitPrice int64  `json:"unit_price"`
 	} `json:"items"`
-	Tickets []struct {
-		Number int    `json:"number"`
-		Class  string `json:"class"`
-		Code   string `json:"code"`
-
-		QR template.HTML `json:"-"`
-	} `json:"tickets"`
-	Perk *struct {
+	Tickets []ticketView `json:"tickets"`
+	Void    []ticketView `json:"void_tickets"`
+	Perk    *struct {
 		Name  string `json:"name"`
 		Taken bool   `json:"taken"`
 	} `json:"perk"`
 	SaleCanceledAt *time.Time   `json:"sale_canceled_at"`
+	HoldersOpen    bool         `json:"holders_open"`
+	HoldersUntil   *time.Time   `json:"holders_until"`
 	Facts          domain.Facts `json:"facts"`
 
 	Asking bool `json:"-"` // whether the buyer paid is not known yet
+}
+
+// A ticketView is a ticket of an orderView.
+type ticketView struct {
+	Number int    `json:"number"`
+	Class  string `json:"class"`
+	Code   string `json:"code"`
+	Holder string `json:"holder"`
+
+	QR   template.HTML `json:"-"`
+	Void bool          `json:"-"`
+}
+
+// All are the order's tickets, valid or void. As soon as the sale is canceled they are void.
+func (v *orderView) All() []ticketView {
+	all := slices.Concat(v.Tickets, v.Void)
+	for i := range all {
+		if all[i].Void = i >= len(v.Tickets) || v.SaleCanceledAt != nil; all[i].Void {
+			all[i].QR = ""
+		}
+	}
+	return all
 }
 
 // Label is what the organiser calls a class of the order; empty: nothing.

@@ -134,28 +134,38 @@ func (w *words) shorten(f domain.Facts) string {
 	return text
 }
 
-// calendar gives the event of an order to a browser without JavaScript that made it.
-func (p *pages) calendar(w http.ResponseWriter, r *http.Request) {
-	id, err := domain.ParseOrderID(r.PathValue("order"))
-	cookie, cookieErr := r.Cookie(orderCookie)
-	if err != nil || cookieErr != nil {
-		p.notFound(w, r)
-		return
-	}
-	a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/orders/" + id.String() + "/calendar", header: bearer(cookie.Value)}, nil)
-	switch {
-	case err != nil:
-		p.unavailable(w, r, err)
-	case a.openEnded():
-		p.unavailable(w, r, errNoAnswer)
-	case !a.ok():
-		p.notFound(w, r)
-	default:
-		h := w.Header()
-		h.Set("Content-Type", "text/calendar; charset=utf-8")
-		h.Set("Content-Disposition", `attachment; filename="event.ics"`)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
-		_, _ = w.Write(a.body) // the reader may be gone
+// A file of an order, as the API has it.
+type orderFile struct{ route, name, contentType string }
+
+var (
+	calendarFile = orderFile{"calendar", "event.ics", "text/calendar; charset=utf-8"}
+	ticketsFile  = orderFile{"pdf", "tickets.pdf", "application/pdf"}
+)
+
+// file gives a file of an order to a browser without JavaScript that made it.
+func (p *pages) file(file orderFile) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		id, err := domain.ParseOrderID(r.PathValue("order"))
+		cookie, cookieErr := r.Cookie(orderCookie)
+		if err != nil || cookieErr != nil {
+			p.notFound(w, r)
+			return
+		}
+		a, err := p.ask(r, requestID(w), question{method: http.MethodGet, path: "/v1/orders/" + id.String() + "/" + file.route, header: bearer(cookie.Value)}, nil)
+		switch {
+		case err != nil:
+			p.unavailable(w, r, err)
+		case a.openEnded():
+			p.unavailable(w, r, errNoAnswer)
+		case !a.ok():
+			p.notFound(w, r)
+		default:
+			h := w.Header()
+			h.Set("Content-Type", file.contentType)
+			h.Set("Content-Disposition", `attachment; filename="`+file.name+`"`)
+			h.Set("X-Content-Type-Options", "nosniff")
+			h.Set("Cache-Control", "no-store")
+			_, _ = w.Write(a.body) // the reader may be gone
+		}
 	}
 }

@@ -137,6 +137,8 @@ func TestAPlainOrderTellsItsFacts(t *testing.T) {
 			w.WriteHeader(http.StatusNotFound)
 		case strings.HasSuffix(r.URL.Path, "/calendar"):
 			_, _ = w.Write([]byte(calendar))
+		case strings.HasSuffix(r.URL.Path, "/pdf"):
+			_, _ = w.Write([]byte("%PDF-"))
 		default:
 			_ = json.NewEncoder(w).Encode(map[string]any{
 				"order": order, "sale": "conference", "sale_name": "Conference", "status": "paid", "amount": 6500, "currency": "EUR", "facts": evening,
@@ -170,9 +172,15 @@ func TestAPlainOrderTellsItsFacts(t *testing.T) {
 	if w.Code != 200 || w.Body.String() != calendar || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/calendar") {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
+	w = get("/orders/"+order+"/tickets.pdf", token)
+	if w.Code != 200 || w.Body.String() != "%PDF-" || w.Header().Get("Content-Type") != "application/pdf" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
 	for _, token := range []string{"", "another"} {
-		if w := get("/orders/"+order+"/event.ics", token); w.Code != 404 {
-			t.Errorf("token %q: %d", token, w.Code)
+		for _, file := range []string{"event.ics", "tickets.pdf"} {
+			if w := get("/orders/"+order+"/"+file, token); w.Code != 404 {
+				t.Errorf("%s, token %q: %d", file, token, w.Code)
+			}
 		}
 	}
 }

@@ -259,7 +259,7 @@ func languageQuery(tag string) string { return languageParam + "=" + tag }
 func (w *words) funcs() template.FuncMap {
 	return template.FuncMap{
 		"t": w.t, "th": w.th, "lang": func() string { return w.Tag },
-		"money": w.money, "price": w.price, "number": w.number, "spell": w.spell, "clock": w.clock,
+		"money": w.money, "price": w.price, "number": w.number, "spell": w.spell, "clock": w.clock, "moment": w.shortTime,
 		"when": w.when, "where": where, "status": w.status, "declined": w.declined, "closing": w.closing,
 		"ahead": w.ahead, "turn": func() time.Duration { return waitingroom.EntryLife },
 		"called": w.called, "titled": w.titled,

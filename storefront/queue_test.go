@@ -154,6 +154,27 @@ func wantShown(t *testing.T, w *httptest.ResponseRecorder, status int, texts ...
 	}
 }
 
+// Whoever needs time to read stops a page that reads itself again, in whatever language it is.
+func TestAPageThatReadsItselfAgainCanBeStopped(t *testing.T) {
+	v := visit(t)
+	v.answers["GET /v1/queue/place-of-a-test-00"] = canned{status: 200, body: `{"sale":"concert","status":"waiting","position":3,"ahead":2,"waiting":9,"draw":{"commitment":"c0ffee"}}`}
+	for path, want := range map[string][2]string{
+		"/queue/place-of-a-test-00":         {"/queue/place-of-a-test-00?reload=off", "/queue/place-of-a-test-00"},
+		"/queue/place-of-a-test-00?lang=de": {"/queue/place-of-a-test-00?lang=de&amp;reload=off", "/queue/place-of-a-test-00?lang=de"},
+	} {
+		running := v.get(path)
+		wantShown(t, running, 200, `href="`+want[0]+`"`)
+		if !refreshes.MatchString(running.Body.String()) {
+			t.Errorf("%s does not read itself again", path)
+		}
+		stopped := v.get(strings.ReplaceAll(want[0], "&amp;", "&"))
+		wantShown(t, stopped, 200, `href="`+want[1]+`"`)
+		if refreshes.MatchString(stopped.Body.String()) {
+			t.Errorf("%s still reads itself again", want[0])
+		}
+	}
+}
+
 var refreshes = regexp.MustCompile(`<noscript><meta http-equiv="refresh" content="(\d+)"></noscript>`)
 
 // refreshOf is after how many seconds a browser without JavaScript reloads the page.

@@ -121,8 +121,8 @@ func readFixed() (*fixedParts, error) {
 
 // New makes the pages. Their handler answers GET and HEAD of /, /sales/…, /queue/…,
 // /orders, /orders/…, /organiser/sales/…, /static/…, and the forms posted to
-// /sales/{sale}/queue, /sales/{sale}/code, /sales/{sale}/checkouts, /queue/{token}/basket, /orders and
-// /orders/{order}/cancel. For everything else it has a page that says so.
+// /sales/{sale}/queue, /sales/{sale}/code, /sales/{sale}/checkouts, /queue/{token}/basket, /orders,
+// /orders/{order}/cancel and /orders/{order}/holders. For everything else it has a page that says so.
 func New(o Options) (http.Handler, error) {
 	if o.Catalog == nil || o.API == nil || o.Log == nil {
 		return nil, errors.New("storefront: options are missing Catalog, API or Log")
@@ -145,8 +145,10 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("POST /orders", p.askForOrders)
 	mux.HandleFunc("GET /orders/{order}", p.order)
 	mux.HandleFunc("GET /orders/{order}/pay", p.pay)
-	mux.HandleFunc("GET /orders/{order}/event.ics", p.calendar)
+	mux.HandleFunc("GET /orders/{order}/event.ics", p.file(calendarFile))
+	mux.HandleFunc("GET /orders/{order}/tickets.pdf", p.file(ticketsFile))
 	mux.HandleFunc("POST /orders/{order}/cancel", p.cancelOrder)
+	mux.HandleFunc("POST /orders/{order}/holders", p.nameHolders)
 	mux.HandleFunc("GET /organiser/sales/{sale}", p.organiser)
 	mux.HandleFunc("GET /organiser/sales/{sale}/queue", p.organiserQueue)
 	mux.HandleFunc("GET /static/{file}", p.static)
@@ -159,6 +161,8 @@ type page struct {
 	Title       string
 	Script      string // the page's own file under /static, if it has one
 	RefreshSecs int    // when a browser without JavaScript reads the page again; 0: never
+	Reload      string // a link that stops that; with Still, one that lets it go on. Empty: it does not
+	Still       bool   // the visitor stopped it
 	Trouble     bool   // the service reports that a part of it is down
 	Interrupted bool   // the page itself says that checkouts do not go through, which matters more
 	Mails       bool   // links of orders are mailed
@@ -499,6 +503,19 @@ func (p *pages) unavailable(w http.ResponseWriter, r *http.Request, err error) {
 	}})
 }
 
+// chooseReload lets a visitor stop a page that reads itself again: whoever reads slowly, or has it read out, would never come to its end.
+func (d *page) chooseReload(r *http.Request, language string) {
+	const off = "reload=off"
+	if d.Still = r.URL.Query().Get("reload") == "off"; d.Still {
+		d.RefreshSecs, d.Reload = 0, r.URL.EscapedPath()+language
+		return
+	}
+	d.Reload = r.URL.EscapedPath() + "?" + off
+	if language != "" {
+		d.Reload = r.URL.EscapedPath() + language + "&" + off
+	}
+}
+
 // render writes the page only once all of it could be rendered.
 func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, data page) {
 	in := wordsOf(r)
@@ -508,6 +525,9 @@ func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name 
 		data.Languages, data.Query = languageLinks(r, in), p.query(r)
 	}
 	data.Trouble, data.Mails = p.troubled(r), p.Mails
+	if data.RefreshSecs > 0 {
+		data.chooseReload(r, p.query(r))
+	}
 	data.Public = data.Public && status == http.StatusOK
 	var b bytes.Buffer
 	if err := p.templates[templateKey{in.Tag, name}].Execute(&b, data); err != nil {

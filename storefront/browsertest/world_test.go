@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,7 +135,7 @@ func (s *shop) assemble() http.Handler {
 	}
 	var server *api.Server
 	pages, err := storefront.New(storefront.Options{
-		Catalog: catalog, Interrupted: admit.Interrupted, Log: log,
+		Catalog: catalog, Interrupted: admit.Interrupted, Log: log, Mails: true,
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { server.Public().ServeHTTP(w, r) }),
 	})
 	if err != nil {
@@ -149,6 +150,9 @@ func (s *shop) assemble() http.Handler {
 		PayWish: func(domain.Order, domain.Hold) domain.PayWish { return domain.PayWish{} },
 		Rooms:   rooms{shop: s}, Entitlements: entitlements{rooms: rooms{shop: s}}, AdminToken: "an-admin-token-of-tests", Metrics: http.NotFoundHandler(), Meter: s.meter,
 		Figures: s, Arrivals: s, Log: log, Pages: pages,
+		TicketsPDF: func(_ string, o *domain.SoldOrder, _ *domain.Sale) ([]byte, error) {
+			return fmt.Appendf(nil, "%%PDF- of %d tickets, %s", len(o.Tickets), o.Status), nil
+		},
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -253,7 +257,14 @@ func (s *shop) pay(id domain.OrderID) {
 func (s *shop) takeBack(id domain.OrderID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sold[id].Status, s.sold[id].Tickets = domain.OrderRefunded, nil
+	s.sold[id].Status = domain.OrderRefunded
+}
+
+// cancelSale cancels the sale, before anybody has read it.
+func (s *shop) cancelSale() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sales[0].CanceledAt = time.Now()
 }
 
 // end ends a checkout without a sale.
@@ -335,6 +346,26 @@ func (d database) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder,
 		return *sold, nil
 	}
 	return domain.SoldOrder{}, domain.NotFound("order")
+}
+
+func (d database) ChangeHolders(_ context.Context, change domain.HoldersChange) (domain.SoldOrder, error) {
+	s := d.shop
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	order, ok := s.sold[change.Order]
+	if !ok {
+		return domain.SoldOrder{}, domain.NotFound("order")
+	}
+	if err := domain.WhyHoldersFixed(s.sales[0], order, time.Now()); err != nil {
+		return domain.SoldOrder{}, err
+	}
+	changed := *order
+	changed.Tickets = slices.Clone(order.Tickets)
+	for _, h := range change.Holders {
+		changed.Tickets[h.Ticket-1].Holder = h.Name
+	}
+	s.sold[change.Order] = &changed
+	return changed, nil
 }
 
 func (d database) RefundsOfOrder(context.Context, domain.OrderID) ([]domain.Refund, error) {

@@ -1,5 +1,5 @@
 // The order page: follows an order from its hold to its ending.
-import { HeldOrders, Kept, ServerClock, ask, calledOf, eventText, isOff, money, number, setOff, setText, sleep, titledOf } from './common.js';
+import { HeldOrders, Kept, ServerClock, ask, calledOf, eventText, isOff, money, number, say as sayIn, setOff, setText, sleep, timeText, titledOf } from './common.js';
 import { t } from './texts.js';
 
 const POLL_MIN_MS = 1500;
@@ -106,11 +106,15 @@ function draw(next) {
   drawSaleCanceled(section);
   drawFacts();
   drawDeclined();
-  if (drawn === order.status) return; // do not load the QR codes again
-  drawn = order.status;
+  const now = `${order.status} ${Boolean(order.sale_canceled_at)}`;
+  if (drawn === now) { // do not load the QR codes again
+    drawHolders();
+    return;
+  }
+  drawn = now;
   document.title = `${section.querySelector('h1').textContent} · ${t('Box office')}`;
   if (order.status === 'held' && !isFree) drawHeld();
-  if (order.status === 'paid') drawTickets();
+  drawTickets(section);
 }
 
 /** What the sale says of itself. */
@@ -169,23 +173,30 @@ function addRow(table, ...texts) {
   for (const text of texts) row.insertCell().textContent = text;
 }
 
-function drawTickets() {
-  const list = fields('tickets')[0];
+/** The tickets of the order. Those that are void say so, and have no code to scan: as soon as the sale is canceled, all are. */
+function drawTickets(section) {
+  const list = section.querySelector('.tickets');
+  if (!list) return;
   const template = document.getElementById('ticket');
   list.replaceChildren();
-  const tickets = order.tickets ?? [];
+  const tickets = [...(order.tickets ?? []), ...(order.void_tickets ?? [])];
+  const areVoid = !order.tickets || Boolean(order.sale_canceled_at);
   for (const ticket of tickets) {
     const card = template.content.cloneNode(true);
     const image = card.querySelector('img');
     image.alt = t('QR code of ticket %d', ticket.number);
+    card.querySelector('.ticket').classList.toggle('void', areVoid);
+    card.querySelector('.void-mark').hidden = !areVoid;
     card.querySelector('.ticket-sale').textContent = order.sale_name;
     card.querySelector('.ticket-class').textContent = titledOf(order.items.find((item) => item.class === ticket.class) ?? ticket);
     card.querySelector('.ticket-event').textContent = eventText(order.facts, '\n');
     card.querySelector('.ticket-number').textContent = t('Ticket %d of %d', ticket.number, tickets.length);
     card.querySelector('.ticket-code').textContent = ticket.code.replace(/(.{5})(?=.)/g, '$1 ');
+    if (areVoid) image.remove();
     list.append(card);
-    loadCode(image, ticket.number);
+    if (!areVoid) loadCode(image, ticket.number);
   }
+  drawHolders();
   const perk = fields('perk')[0];
   perk.hidden = !order.perk;
   if (order.perk) {
@@ -194,6 +205,64 @@ function drawTickets() {
       : t('The %s went to earlier orders.', order.perk.name);
   }
 }
+
+const holders = document.getElementById('holders');
+const holdersMessage = document.getElementById('holders-message');
+
+/** Who the tickets are for, and the form that says so while it can be said. What somebody is writing stays. */
+function drawHolders() {
+  const tickets = [...(order.tickets ?? []), ...(order.void_tickets ?? [])];
+  const shown = [...sectionOf(order.status).querySelectorAll('.tickets .ticket-holder')];
+  for (const [i, { holder }] of tickets.entries()) {
+    if (!shown[i]) return;
+    setText(shown[i], holder ?? '');
+    shown[i].hidden = !holder;
+  }
+  holders.hidden = !order.holders_open;
+  if (holders.hidden) return;
+  fill('holders-until', order.holders_until ? ` ${t('You can change them until %s.', timeText(order.holders_until))}` : '');
+  if (holders.elements.length <= 1) {
+    for (const ticket of tickets) {
+      const field = document.getElementById('holder').content.cloneNode(true);
+      const input = field.querySelector('input');
+      input.id = `holder-${ticket.number}`;
+      input.name = String(ticket.number);
+      const label = field.querySelector('label');
+      label.htmlFor = input.id;
+      label.textContent = `${t('Ticket %d', ticket.number)}, ${calledOf(order.items.find((item) => item.class === ticket.class) ?? ticket)}`;
+      fields('holders')[0].append(field);
+    }
+  }
+  for (const { number, holder } of tickets) {
+    const input = holders.elements.namedItem(String(number));
+    if (input.value === input.defaultValue) input.value = holder ?? '';
+    input.defaultValue = holder ?? '';
+  }
+}
+
+const tellHolders = (kind, heading, text) => sayIn(holdersMessage, kind, heading, text);
+
+holders.addEventListener('input', () => tellHolders('', '', ''));
+holders.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const button = holders.querySelector('button');
+  if (isOff(button)) return;
+  setOff(button, true);
+  const body = JSON.stringify({ holders: order.tickets.map(({ number }) => ({ number, name: holders.elements.namedItem(String(number)).value })) });
+  const answer = await ask(`/v1/orders/${id}/holders`, { method: 'PUT', headers: { ...headers, 'Content-Type': 'application/json' }, body });
+  setOff(button, false);
+  if (answer.status === 200) {
+    for (const { number, holder } of answer.body.tickets) holders.elements.namedItem(String(number)).value = holder ?? '';
+    draw(answer.body);
+    tellHolders('', t('Saved'), t('The names stand on the tickets now.'));
+  } else if (answer.code === 'invalid') {
+    tellHolders('bad', t('One of the names cannot be saved'), t('A name is one line, and not very long. Nothing was changed.'));
+  } else if (answer.code === 'holders_fixed') {
+    tellHolders('bad', t('The names can no longer be changed'), t('Nothing was changed.'));
+  } else {
+    tellHolders('warn', t('No answer yet'), t('We do not know whether the names are saved. Press the button again: that does no harm.'));
+  }
+});
 
 /** Images cannot send a token, so a script fetches them. */
 async function loadCode(image, number, tries = 5) {
@@ -227,23 +296,29 @@ function tick() {
   fill('note', t('Time is up. One moment: we ask whether your payment came through.'));
 }
 
-root.querySelector('[data-action="calendar"]').addEventListener('click', async ({ currentTarget: button }) => {
-  if (isOff(button)) return;
-  setOff(button, true);
-  try { // a link cannot send a token
-    const response = await fetch(`/v1/orders/${id}/calendar`, { headers });
-    if (!response.ok) throw new Error(response.status);
-    const file = document.createElement('a');
-    file.href = URL.createObjectURL(await response.blob());
-    file.download = 'event.ics';
-    file.click();
-    setTimeout(() => URL.revokeObjectURL(file.href), 60_000);
-    say('');
-  } catch {
-    say(t('The calendar entry could not be loaded. Please try again.'));
-  }
-  setOff(button, false);
-});
+/** Lets a button download a file of the order: a link cannot send a token. */
+function downloads(action, name, failed) {
+  root.querySelector(`[data-action="${action}"]`).addEventListener('click', async ({ currentTarget: button }) => {
+    if (isOff(button)) return;
+    setOff(button, true);
+    try {
+      const response = await fetch(`/v1/orders/${id}/${action}`, { headers: { ...headers, 'Accept-Language': document.documentElement.lang } });
+      if (!response.ok) throw new Error(response.status);
+      const file = document.createElement('a');
+      file.href = URL.createObjectURL(await response.blob());
+      file.download = name;
+      file.click();
+      setTimeout(() => URL.revokeObjectURL(file.href), 60_000);
+      say('');
+    } catch {
+      say(failed);
+    }
+    setOff(button, false);
+  });
+}
+
+downloads('calendar', 'event.ics', t('The calendar entry could not be loaded. Please try again.'));
+downloads('pdf', 'tickets.pdf', t('The PDF could not be loaded. Please try again.'));
 root.querySelector('[data-action="print"]').addEventListener('click', () => window.print());
 root.querySelector('[data-action="cancel"]').addEventListener('click', async ({ currentTarget: button }) => {
   if (isOff(button) || !window.confirm(t('Give the seats back?'))) return;
@@ -352,6 +427,13 @@ async function follow() {
   }
 }
 
+// The address has the order's key behind its #: the way past the head leaves it there.
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  const main = document.getElementById('main');
+  main.tabIndex = -1;
+  main.focus();
+});
 document.addEventListener('visibilitychange', () => { if (!document.hidden) comeBack(); });
 window.addEventListener('hashchange', () => location.reload());
 window.addEventListener('pageshow', ({ persisted }) => { // back from paying
