@@ -14,17 +14,20 @@ import (
 // another checkout, this browser is told about its own order. Anybody else who knows the
 // e-mail address gets the same short answer, whatever that buyer has.
 
-// heldCookie is the cookie for a browser that holds tickets; nil for other clients, which
+// heldCookie are the cookies for a browser that holds tickets; nil for other clients, which
 // send no Origin and keep no cookies.
 func heldCookie(origin, saleID string, v *CheckoutView, now time.Time) []http.Cookie {
 	left := v.HoldExpiresAt.Sub(now)
 	if origin == "" || left < time.Second {
 		return nil
 	}
-	return []http.Cookie{{
+	held := http.Cookie{
 		Name: domain.HeldCookieName(saleID), Value: domain.HeldCookieValue(v.Order, v.Token), Path: "/", MaxAge: int(left / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(origin, "https:"),
-	}}
+	}
+	holding := held // tells scripts that it is worth asking, and no more
+	holding.Name, holding.Value, holding.HttpOnly = domain.HoldingCookieName(saleID), "1", false
+	return []http.Cookie{held, holding}
 }
 
 // ownOrder is the order of a sale that the sender of these cookies holds; nil if there is

@@ -6,6 +6,9 @@ import "strings"
 // sale.
 func HeldCookieName(saleID string) string { return "boxoffice-held-" + saleID }
 
+// HoldingCookieName is a cookie that scripts may read. It says that there is a held cookie, and nothing else.
+func HoldingCookieName(saleID string) string { return "boxoffice-holding-" + saleID }
+
 // HeldCookieValue names the order and proves it with the order's token.
 func HeldCookieValue(order OrderID, token string) string { return order.String() + "." + token }
 

@@ -1,10 +1,7 @@
 package storefront
 
 import (
-	"maps"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"boxoffice/domain"
@@ -52,11 +49,7 @@ func (p *pages) keepBasket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form, _ := readForm(r, sale)
-	kept := url.Values{"email": {form.Email}}
-	for class, n := range form.Quantities {
-		kept.Set("quantity-"+class, strconv.FormatInt(min(n, domain.BuyerLimitMax), 10))
-	}
-	if value := kept.Encode(); len(value) <= basketBytesMax {
+	if value := form.keptForm(); value != "" {
 		setCookie(w, r, basketCookie, value, "/queue/"+token, max(time.Until(sale.OpensAt), 0)+placeLife)
 	}
 	http.Redirect(w, r, "/queue/"+token, http.StatusSeeOther)
@@ -87,19 +80,4 @@ func (p *pages) findPlace(w http.ResponseWriter, r *http.Request) (token string,
 		return "", nil, found, false
 	}
 	return token, sale, found, true
-}
-
-// fillIn puts what was kept into a form, and reports whether there was anything.
-func fillIn(r *http.Request, form *formData, sale *domain.Sale) bool {
-	cookie, err := r.Cookie(basketCookie)
-	if err != nil || len(cookie.Value) > basketBytesMax {
-		return false
-	}
-	kept, err := url.ParseQuery(cookie.Value)
-	if err != nil {
-		return false
-	}
-	read, _ := readForm(&http.Request{PostForm: kept}, sale)
-	form.Email, form.Quantities = read.Email, maps.Clone(read.Quantities)
-	return form.Email != "" || len(form.Quantities) > 0
 }

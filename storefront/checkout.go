@@ -110,6 +110,9 @@ func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
 			w.Header().Add("Set-Cookie", cookie)
 		}
 		setCookie(w, r, orderCookie, held.Token, "/orders/"+held.Order.String(), cookieAge)
+		if kept := form.keptForm(); kept != "" {
+			setCookie(w, r, againCookie, kept, "/orders/"+held.Order.String(), againLife)
+		}
 		if form.QueueToken != "" {
 			forgetPlace(w, r, sale.ID) // it has served its purpose
 			setCookie(w, r, basketCookie, "", "/queue/"+form.QueueToken, -time.Second)
@@ -275,6 +278,9 @@ func (v *orderView) Label(class string) string {
 	return ""
 }
 
+// CanRetry reports whether the order came to nothing that its buyer still wanted.
+func (v *orderView) CanRetry() bool { return canRetry(v.Status) && v.SaleCanceledAt == nil }
+
 // IsFree: there is no money in the order, none to pay and none to go back.
 func (v *orderView) IsFree() bool { return v.Amount == 0 && v.PaymentURL == "" }
 
@@ -291,6 +297,9 @@ func (p *pages) readOrder(w http.ResponseWriter, r *http.Request, id domain.Orde
 		return nil
 	}
 	view.Asking = asking && view.Status == domain.OrderHeld
+	if _, err := r.Cookie(againCookie); err == nil && view.Status.Sold() {
+		setCookie(w, r, againCookie, "", "/orders/"+id.String(), -time.Second) // there is nothing to try again
+	}
 	for i := range view.Tickets {
 		// Without its image a ticket still has its letters.
 		if image, err := qrcode.SVG(view.Tickets[i].Code); err == nil {

@@ -117,7 +117,7 @@ func (p *pages) place(r *http.Request, sale *domain.Sale, found place, token str
 	found.Draw.Sale, found.Draw.Token = sale.ID, token
 	data := queueData{saleData: p.saleData(r, sale), Place: found, Token: token, Wait: wordsOf(r).spellWait(found.WaitSeconds)}
 	data.Form.QueueToken = token
-	data.Prepared = fillIn(r, &data.Form, sale)
+	data.Prepared = data.Form.recall(r, basketCookie, sale)
 	data.Held = held
 	if until := found.AdmittedUntil; until != nil {
 		data.Until, data.UntilAt = wordsOf(r).spellWait(max(time.Until(*until).Seconds(), 1)), until.UTC().Format(time.RFC3339)

@@ -764,7 +764,7 @@ func TestAnOrderIsReadWithoutJavaScript(t *testing.T) {
 		{"held, declined, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","declines":1,"attempts_left":9,"sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "9 more attempts"},
 		{"held, and the sale is canceled", view("held", `,"payment_url":"https://pay.example/","sale_canceled_at":"2026-11-22T21:15:49Z"`), []*http.Cookie{cookie}, "5", []string{"The organiser canceled this sale"}, "/pay\""},
 		{"paid", view("paid", `,"tickets":[{"number":1,"class":"A","code":"ABCDE"},{"number":2,"class":"A","code":"FGHIJ"}]`), []*http.Cookie{cookie}, "", []string{"You are in!", "ABCDE", "FGHIJ", "<svg "}, "https://"},
-		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/sales/concert"`}, ""},
+		{"expired", view("expired", ""), []*http.Cookie{cookie}, "", []string{"Time is up", `href="/orders/` + order + `/again"`}, ""},
 		{"a status of a newer release", view("disputed", ""), []*http.Cookie{cookie}, "5", []string{"Your order has news", "<q>disputed</q>"}, "Refunded</h1>\n  <p class=\"muted\">Concert"},
 		{"refunded", view("refunded", ""), []*http.Cookie{cookie}, "", []string{"Refunded</h1>\n  <p class=\"muted\">Concert"}, "Your order has news</h1>\n  <p class=\"muted\">Concert"},
 		{"held, and it costs nothing", canned{status: 200, body: `{"order":"` + order + `","sale":"concert","sale_name":"Concert","status":"held","amount":0,"currency":"EUR","items":[{"class":"A","quantity":2,"unit_price":0}]}`}, []*http.Cookie{cookie}, "5", []string{"<h1>Your tickets are being made", "There is nothing to pay."}, "/pay\""},

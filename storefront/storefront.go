@@ -145,6 +145,8 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("POST /orders", p.askForOrders)
 	mux.HandleFunc("GET /orders/{order}", p.order)
 	mux.HandleFunc("GET /orders/{order}/pay", p.pay)
+	mux.HandleFunc("GET /orders/{order}/again", p.again)
+	mux.HandleFunc("GET /held", p.held)
 	mux.HandleFunc("GET /orders/{order}/event.ics", p.file(calendarFile))
 	mux.HandleFunc("GET /orders/{order}/tickets.pdf", p.file(ticketsFile))
 	mux.HandleFunc("POST /orders/{order}/cancel", p.cancelOrder)
@@ -163,9 +165,10 @@ type page struct {
 	RefreshSecs int    // when a browser without JavaScript reads the page again; 0: never
 	Reload      string // a link that stops that; with Still, one that lets it go on. Empty: it does not
 	Still       bool   // the visitor stopped it
-	Trouble     bool   // the service reports that a part of it is down
-	Interrupted bool   // the page itself says that checkouts do not go through, which matters more
-	Mails       bool   // links of orders are mailed
+	Holding     []holding
+	Trouble     bool // the service reports that a part of it is down
+	Interrupted bool // the page itself says that checkouts do not go through, which matters more
+	Mails       bool // links of orders are mailed
 	Social      *social
 	Data        any
 
@@ -525,6 +528,9 @@ func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name 
 		data.Languages, data.Query = languageLinks(r, in), p.query(r)
 	}
 	data.Trouble, data.Mails = p.troubled(r), p.Mails
+	if name != organiserPage {
+		data.Holding = p.holdings(w, r, r.PathValue("order"))
+	}
 	if data.RefreshSecs > 0 {
 		data.chooseReload(r, p.query(r))
 	}

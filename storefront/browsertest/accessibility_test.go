@@ -112,6 +112,12 @@ func states() []state {
 	}
 	return []state{
 		{name: "front page", sale: withAll, enter: at("/"), ready: heading("On sale now")},
+		{name: "front page, on hold already", ready: isShown("#holding a"), enter: func(s *shop, v *visitor) {
+			v.open(s.URL + "/sales/concert")
+			v.hold("VIP", 2)
+			v.shownHeading("Your seats are held")
+			v.open(s.URL + "/")
+		}},
 		{name: "sale", enter: at("/sales/concert"), ready: chooses},
 		{name: "sale with facts", sale: withAll, enter: at("/sales/concert"), ready: chooses},
 		{name: "sale, sold out", enter: soldOut(0), ready: "document.getElementById('buy')?.textContent === 'Sold out'"},

@@ -25,9 +25,10 @@ func step(class string, by int) string {
 	return fmt.Sprintf(`.class[data-class="%s"] [data-step="%d"]`, class, by)
 }
 
-// choose presses a class's "+" n times.
+// choose presses a class's "+" n times, once the form listens: its script comes after the page's.
 func (v *visitor) choose(class string, tickets int) {
 	v.t.Helper()
+	v.wait(`document.querySelector('[data-step="-1"][aria-disabled="true"]')`) // of a class that nothing is chosen of
 	for range tickets {
 		v.click(step(class, 1))
 	}

@@ -94,6 +94,7 @@ export function startCheckout(options = {}) {
   if (place) open = true; // nobody is let in before the opening
   const left = pending.get(); // this page was left before the answer came
   if (left && (left.place ?? '') !== place) pending.set(null);
+  if (!place && basket.get()?.again) recall(); // back from an order that came to nothing
   refresh();
   for (const row of rows) standingSaid.set(row, standingOf(row));
   const look = watchStock();
@@ -387,7 +388,7 @@ function finish(answer) {
   if (answer.status === 201) {
     const { order, token, hold_expires_at: expires } = answer.body;
     clock.correct(answer.date);
-    new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - clock.now() });
+    new Kept('localStorage', `boxoffice.order.${order}`).set({ token, heldFor: Date.parse(expires) - clock.now(), email: form.elements.email.value.trim() });
     new HeldOrders(sale).add({ order, token }); // who comes back finds it again
     dropBasket();
     if (place) dropPlace();

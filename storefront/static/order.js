@@ -106,6 +106,7 @@ function draw(next) {
   drawSaleCanceled(section);
   drawFacts();
   drawDeclined();
+  if (order.tickets && kept.get()?.email) kept.set({ ...kept.get(), email: undefined }); // there is nothing to try again
   const now = `${order.status} ${Boolean(order.sale_canceled_at)}`;
   if (drawn === now) { // do not load the QR codes again
     drawHolders();
@@ -150,6 +151,12 @@ function drawDeclined() {
   box.hidden = !order.declines || order.status !== 'held' || Boolean(order.sale_canceled_at) || Date.parse(order.hold_expires_at) <= clock.now();
   if (box.hidden) return;
   fill('attempts', t('Nothing was charged, and your seats are still held. %d more attempts are possible.', order.attempts_left));
+}
+
+/** What an order that came to nothing had, for the form of the sale: in this browser only, and the address in no URL. */
+function keepForAgain() {
+  const quantities = Object.fromEntries(order.items.map((item) => [item.class, item.quantity]));
+  new Kept('localStorage', `boxoffice.basket.${order.sale}`).set({ quantities, email: kept.get()?.email ?? '', at: clock.now(), again: true });
 }
 
 function drawHeld() {
@@ -328,6 +335,10 @@ root.querySelector('[data-action="cancel"]').addEventListener('click', async ({ 
   if (status !== 200 && code !== 'already_paid') say(`${t('The cancellation did not come through')}. ${t('Please try again.')}`);
   await look();
 });
+
+for (const link of root.querySelectorAll('[data-retry]')) {
+  for (const event of ['click', 'auxclick', 'contextmenu']) link.addEventListener(event, keepForAgain);
+}
 
 // With the keyboard, in another tab and by a long press too: whatever opens the link.
 for (const event of ['click', 'auxclick', 'contextmenu']) {
