@@ -49,13 +49,18 @@ type Orders interface {
 
 // A Provider takes payments. It is a payments.Set, which documents what it promises. Open
 // opens a session at the given provider. Expire is atomic with paying. Capture reports
-// what was taken in a session, and false if nothing was or the session is unknown. Refund
-// returns a *domain.Error with CodeNotFound if the provider never took that payment.
+// what was taken or authorised in a session, and false if nothing was or the session is
+// unknown. Refund returns a *domain.Error with CodeNotFound if the provider never took
+// that payment.
 type Provider interface {
 	Open(ctx context.Context, provider string, opening payments.Opening) (domain.PayPage, error)
 	Expire(ctx context.Context, session string) (domain.ExpireOutcome, error)
 	Capture(ctx context.Context, session string) (domain.Capture, bool, error)
 	Refund(ctx context.Context, refund domain.Refund) error
+	// CaptureAuthorized takes what is authorised in a session, ReleaseAuthorized gives it
+	// up. Whichever comes first decides, for good.
+	CaptureAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error)
+	ReleaseAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error)
 }
 
 // Endings tell others of checkouts that held seats and ended without a sale, where anybody
@@ -188,6 +193,11 @@ const (
 	SettleUnrecordable SettleOutcome = "unrecordable"
 	// SettleUnpaid: nobody had paid, see Unsell.
 	SettleUnpaid SettleOutcome = "unpaid"
+	// SettleBooked: the seats are the order's, and the money is still to be captured, see
+	// BookSeats.
+	SettleBooked SettleOutcome = "booked"
+	// SettleUncaptured: the money could not be captured, see ReturnUncaptured.
+	SettleUncaptured SettleOutcome = "uncaptured"
 )
 
 // Settle sells the order: seats, then perk, then the record with its tickets. They are
@@ -246,7 +256,7 @@ func (a *Activities) undo(ctx context.Context, s *Settlement, why domain.UnsoldR
 		return Settled{Outcome: SettleUnrecordable, Payment: s.Capture.Payment}, nil
 	case domain.UnsoldRefunding:
 		return Settled{Outcome: SettleRefunding, Payment: s.Capture.Payment}, nil
-	case domain.UnsoldNotSaid, domain.UnsoldUnpaid: // refunded, or given back because nobody paid: never sold to it again
+	case domain.UnsoldNotSaid, domain.UnsoldUnpaid, domain.UnsoldUncaptured: // refunded, or given back because nobody paid: never sold to it again
 		return Settled{Outcome: SettleNoSeats}, nil
 	default:
 		return Settled{}, a.whileOwed(s.Order.ID, notKnown("why the seats went back", unsold))
@@ -400,16 +410,21 @@ func (a *Activities) ExpireSession(ctx context.Context, session Session) (domain
 	return outcome, fromProvider(err)
 }
 
-// FoundCapture is what the provider took in a session, if anything.
+// FoundCapture is what the provider took in a session, or authorised, if anything.
+// Workers of earlier releases see nothing in what is authorised.
 type FoundCapture struct {
-	Captured bool           `json:"captured"`
-	Capture  domain.Capture `json:"capture,omitzero"`
+	Captured   bool           `json:"captured"`
+	Authorized bool           `json:"authorized,omitempty"`
+	Capture    domain.Capture `json:"capture,omitzero"`
 }
+
+// Paid reports whether the buyer has paid.
+func (f FoundCapture) Paid() bool { return f.Captured || f.Authorized }
 
 // FindCapture asks the provider what it took in a session.
 func (a *Activities) FindCapture(ctx context.Context, session string) (FoundCapture, error) {
-	capture, captured, err := a.Provider.Capture(ctx, session)
-	return FoundCapture{Captured: captured, Capture: capture}, fromProvider(err)
+	capture, paid, err := a.Provider.Capture(ctx, session)
+	return FoundCapture{Captured: paid && !capture.Authorized, Authorized: paid && capture.Authorized, Capture: capture}, fromProvider(err)
 }
 
 // RefundDue says whether a payment goes back. It does not if it bought tickets after all.

@@ -88,6 +88,17 @@ var scenes = []scene{
 	{"SurveyCancellation", "seats came back", `finished`, with((*world).held, (*world).closed, (*world).voided), survey},
 	{"CancelCheckouts", "two are open", ``, with((*world).held, (*world).open, (*world).openAnother, (*world).closed), untilNoneIsLeft(cancelCheckouts)},
 	{"RefundOrders", "one is paid", ``, with((*world).held, (*world).sold, (*world).closed), untilNoneIsLeft(refundOrders)},
+	{"BookSeats", "authorised in time", `booked`, (*world).held, bookSeats},
+	{"BookSeats", "the hold was voided", `no_seats`, with((*world).held, (*world).voided), bookSeats},
+	{"BookSeats", "it was recorded before", `"sold"`, with((*world).held, (*world).sold), bookSeats},
+	{"BookSeats", "another payment bought it", `sold_before`, with((*world).held, (*world).soldToAnother), bookSeats},
+	{"BookSeats", "its seats went back", `no_seats`, with((*world).held, (*world).unsold), bookSeats},
+	{"CapturePayment", "authorised", `"captured":true`, with((*world).held, (*world).authorized), capturePayment},
+	{"CapturePayment", "released before", `"captured":false`, with((*world).held, (*world).authorized, (*world).released), capturePayment},
+	{"ReleasePayment", "authorised", `"captured":false`, with((*world).held, (*world).authorized), releasePayment},
+	{"ReleasePayment", "captured before", `"captured":true`, with((*world).held, (*world).captured), releasePayment},
+	{"ReturnUncaptured", "the bank refused", `uncaptured`, with((*world).held, (*world).postedOnly), returnUncaptured},
+	{"ReturnUncaptured", "it was recorded after all", `sold_before`, with((*world).held, (*world).sold), returnUncaptured},
 	{"AuditSales", "any", ``, nothing, auditSales},
 }
 
@@ -280,6 +291,12 @@ func (p mortalProvider) Capture(_ context.Context, session string) (capture doma
 	capture, err = alive(p.k, "capture", func() (domain.Capture, error) { return p.to.Captured[session], nil })
 	return capture, capture.Payment != "", err
 }
+func (p mortalProvider) CaptureAuthorized(_ context.Context, session string) (domain.ExpireOutcome, error) {
+	return alive(p.k, "capture authorized", func() (domain.ExpireOutcome, error) { return p.to.take(session), nil })
+}
+func (p mortalProvider) ReleaseAuthorized(_ context.Context, session string) (domain.ExpireOutcome, error) {
+	return alive(p.k, "release authorized", func() (domain.ExpireOutcome, error) { return p.to.release(session), nil })
+}
 func (p mortalProvider) Refund(_ context.Context, refund domain.Refund) error {
 	return aliveError(p.k, "refund", func() error { return p.to.refund(refund.Capture) })
 }
@@ -356,7 +373,7 @@ type world struct {
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func (h *house) world(t *testing.T) *world {
-	w := &world{house: h, t: t, ctx: t.Context(), record: record{h.store, h.keys}, bank: &bank{Captured: map[string]domain.Capture{}, Opened: map[string]string{}, Refunded: map[string]int64{}}}
+	w := &world{house: h, t: t, ctx: t.Context(), record: record{h.store, h.keys}, bank: &bank{Captured: map[string]domain.Capture{}, Opened: map[string]string{}, Refunded: map[string]int64{}, Authorized: map[string]domain.Capture{}}}
 	w.own = h.book(t, &killer{})
 	n := h.sales.Add(1)
 	sale, err := h.store.CreateSale(w.ctx, &domain.Sale{
@@ -652,6 +669,14 @@ func (w *world) captured() {
 	w.bank.Captured[capture.Session] = capture
 }
 
+func (w *world) authorized() {
+	capture := w.capture(w.payment)
+	capture.Authorized = true
+	w.bank.Authorized[capture.Session] = capture
+}
+
+func (w *world) released() { w.bank.release(w.capture(w.payment).Session) }
+
 func (w *world) closed() {
 	if err := w.by().CloseSale(w.ctx, w.toCancel()); err != nil {
 		w.t.Fatal(err)
@@ -696,6 +721,24 @@ func expireSession(ctx context.Context, a *activities.Activities, w *world) (any
 
 func openSession(ctx context.Context, a *activities.Activities, w *world) (any, error) {
 	return a.OpenSession(ctx, activities.SessionToOpen{Provider: "other", Opening: payments.Opening{Order: w.order.ID, Attempt: 1}})
+}
+
+func bookSeats(ctx context.Context, a *activities.Activities, w *world) (any, error) {
+	authorized := w.capture(w.payment)
+	authorized.Authorized = true
+	return a.BookSeats(ctx, activities.Settlement{Order: w.order, Booking: domain.BookedByHold, Capture: authorized, PaidAt: noon})
+}
+
+func capturePayment(ctx context.Context, a *activities.Activities, w *world) (any, error) {
+	return a.CapturePayment(ctx, activities.Session("ps_"+w.order.ID.String()))
+}
+
+func releasePayment(ctx context.Context, a *activities.Activities, w *world) (any, error) {
+	return a.ReleasePayment(ctx, activities.Session("ps_"+w.order.ID.String()))
+}
+
+func returnUncaptured(ctx context.Context, a *activities.Activities, w *world) (any, error) {
+	return a.ReturnUncaptured(ctx, activities.Uncaptured{EndRequest: activities.EndRequest{Order: w.order}, Booking: domain.BookedByHold})
 }
 
 func findCapture(ctx context.Context, a *activities.Activities, w *world) (any, error) {
@@ -781,6 +824,22 @@ type bank struct {
 	Opened   map[string]string         // by order and attempt
 	Expired  bool
 	Refunded map[string]int64 // by payment, minor units
+
+	Authorized map[string]domain.Capture // by session
+}
+
+func (b *bank) take(session string) domain.ExpireOutcome {
+	if money, ok := b.Authorized[session]; ok {
+		money.Authorized = false
+		b.Captured[session] = money
+		delete(b.Authorized, session)
+	}
+	return b.expire(session)
+}
+
+func (b *bank) release(session string) domain.ExpireOutcome {
+	delete(b.Authorized, session)
+	return b.expire(session)
 }
 
 func (b *bank) openPage(opening payments.Opening) domain.PayPage {

@@ -56,6 +56,22 @@ func (b *boundProvider) Refund(ctx context.Context, refund domain.Refund) error 
 	return b.enter(domain.ProviderOf(refund.Capture.Payment), func() error { return b.provider.Refund(ctx, refund) })
 }
 
+func (b *boundProvider) CaptureAuthorized(ctx context.Context, session string) (outcome domain.ExpireOutcome, err error) {
+	err = b.enter(domain.ProviderOf(session), func() (err error) {
+		outcome, err = b.provider.CaptureAuthorized(ctx, session)
+		return err
+	})
+	return outcome, err
+}
+
+func (b *boundProvider) ReleaseAuthorized(ctx context.Context, session string) (outcome domain.ExpireOutcome, err error) {
+	err = b.enter(domain.ProviderOf(session), func() (err error) {
+		outcome, err = b.provider.ReleaseAuthorized(ctx, session)
+		return err
+	})
+	return outcome, err
+}
+
 func (b *boundProvider) enter(provider string, call func() error) error {
 	slots, known := b.slots[provider]
 	if !known {

@@ -591,7 +591,7 @@ func TestSaleContract(t *testing.T) {
 	b.held(testKey)
 	w := b.do(request{method: "GET", path: "/v1/sales/conference"})
 	want := `{"id":"conference","name":"Conference","version":1,"currency":"EUR","state":"open","open":true,"hold_seconds":60,"buyer_limit":10,"waiting_room":false,` +
-		`"one_checkout_per_buyer":false,"fold_email_aliases":false,` +
+		`"one_checkout_per_buyer":false,"fold_email_aliases":false,"capture":"automatic",` +
 		`"classes":[{"class":"A","price":6500,"capacity":5,"held":2,"sold":0,"available":3,"open":true},{"class":"B","price":3500,"capacity":50,"held":0,"sold":0,"available":50,"open":true}],` +
 		`"perk":{"name":"T-shirt","capacity":3,"available":3}}`
 	if w.Code != 200 || !jsonEqual(t, w.Body.Bytes(), []byte(want)) {

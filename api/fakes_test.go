@@ -353,6 +353,8 @@ func (w *world) Has(provider string) bool {
 func (w *world) Default() string { return domain.DefaultProvider }
 func (w *world) Names() []string { return []string{domain.DefaultProvider, "other"} }
 
+func (w *world) Authorizes(provider string) bool { return provider == domain.DefaultProvider }
+
 func (w *world) OpenPayment(_ context.Context, id domain.OrderID, _ domain.PayWish) (domain.PayPage, error) {
 	return domain.PayPage{Session: "other/s1", URL: "https://other.example/" + id.String()}, nil
 }

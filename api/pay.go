@@ -25,6 +25,7 @@ func orderOfState(state *domain.CheckoutState) domain.Order {
 	return domain.Order{
 		ID: state.Order, SaleID: state.SaleID, Lines: state.Lines, AmountMinor: state.AmountMinor,
 		Currency: state.Currency, Fingerprint: state.Fingerprint, Provider: state.Provider, Session: state.Session,
+		Capture: state.Capture,
 	}
 }
 

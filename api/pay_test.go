@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -55,6 +56,39 @@ func TestASaleNamesAProviderThatIsConfigured(t *testing.T) {
 	}
 	if sale := b.world.SalesByID["fresh-none"]; sale == nil || sale.Provider != domain.DefaultProvider {
 		t.Errorf("a sale that names none is stored as %+v", sale)
+	}
+}
+
+func TestASaleCapturesAfterTheSeatsWhereItsProviderCan(t *testing.T) {
+	b := setup(t)
+	for name, tt := range map[string]struct {
+		members string
+		want    int
+		rule    domain.CaptureRule
+	}{
+		"nothing said":                   {``, 201, domain.CaptureAutomatic},
+		"automatic":                      {`,"capture":"automatic"`, 201, domain.CaptureAutomatic},
+		"after-seats":                    {`,"capture":"after_seats"`, 201, domain.CaptureAfterSeats},
+		"a provider that cannot":         {`,"capture":"after_seats","provider":"other"`, 422, ""},
+		"a rule that there is not":       {`,"capture":"never"`, 422, ""},
+		"a provider that need not to be": {`,"capture":"automatic","provider":"other"`, 201, domain.CaptureAutomatic},
+	} {
+		id := "fresh-" + strings.ReplaceAll(name, " ", "-")
+		body := `{"id":"` + id + `","name":"Fresh","currency":"EUR","classes":[{"class":"A","price":1,"capacity":1}]` + tt.members + `}`
+		w := b.do(request{"POST", "/v1/sales", body, bearerOf(testAdminToken)})
+		if w.Code != tt.want {
+			t.Errorf("%s: %d %s, want %d", name, w.Code, w.Body, tt.want)
+		}
+		sale := b.world.SalesByID[id]
+		if tt.want != 201 {
+			if sale != nil || !strings.Contains(w.Body.String(), `"field":"capture"`) && !strings.Contains(w.Body.String(), "capture") {
+				t.Errorf("%s: stored %+v; the answer is %s", name, sale, w.Body)
+			}
+			continue
+		}
+		if sale == nil || sale.Capture != tt.rule || !strings.Contains(w.Body.String(), `"capture":"`+string(tt.rule)+`"`) {
+			t.Errorf("%s: stored %+v, answered %s; want %s", name, sale, w.Body, tt.rule)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -90,6 +91,7 @@ type CreateSaleBody struct {
 	BuyersKeptDays *int64 `json:"buyers_kept_days,omitempty" minimum:"1" maximum:"3650" doc:"For how many days after the sale's end the data of its buyers are kept, then they are erased; absent: until they are erased on request"`
 
 	Provider string `json:"provider,omitempty" doc:"The name of a configured payment provider; absent: the first one"`
+	Capture  string `json:"capture,omitempty" enum:"automatic,after_seats" doc:"When the money is taken. automatic: the moment the buyer pays. after_seats: the buyer's payment authorises it, and it is captured once the seats are sold; what comes too late is released, and nothing was taken. Absent: automatic"`
 
 	OneCheckoutPerBuyer *bool                `json:"one_checkout_per_buyer,omitempty" doc:"Whether a buyer may have only one unpaid checkout at a time; absent: the same as waiting_room"`
 	Entitlement         *EntitlementRuleBody `json:"entitlement,omitempty" doc:"With waiting_room: what people need to join the queue. Absent: nothing, everybody may join"`
@@ -138,6 +140,7 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	if b.FoldEmailAliases {
 		sale.AliasRule = domain.AliasesFolded
 	}
+	sale.Capture = cmp.Or(domain.CaptureRule(b.Capture), domain.CaptureAutomatic)
 	sale.OpensAt, sale.ClosesAt = timeOrZero(b.OpensAt), timeOrZero(b.ClosesAt)
 	for _, c := range b.Classes {
 		class := domain.Class{
@@ -178,6 +181,9 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	}
 	if !s.Providers.Has(sale.Provider) {
 		return nil, domain.Invalid("provider", "must be a payment provider that is configured: "+strings.Join(s.Providers.Names(), ", "))
+	}
+	if sale.Capture == domain.CaptureAfterSeats && !s.Providers.Authorizes(sale.Provider) {
+		return nil, domain.Invalid("capture", fmt.Sprintf("payment provider %s, as it is configured, cannot authorise a payment and capture it later", sale.Provider))
 	}
 	if err := s.checkQueue(&in.Body); err != nil {
 		return nil, err

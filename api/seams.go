@@ -107,6 +107,9 @@ type Providers interface {
 	Has(provider string) bool
 	Default() string
 	Names() []string
+	// Authorizes reports whether a provider can authorise a payment first and capture it
+	// later.
+	Authorizes(provider string) bool
 }
 
 // An Auditor compares the ledger, the orders and the provider for one sale; with an empty

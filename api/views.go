@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -35,6 +36,8 @@ type SaleView struct {
 
 	OneCheckoutPerBuyer bool `json:"one_checkout_per_buyer" doc:"Whether a buyer may have only one unpaid checkout at a time"`
 	FoldEmailAliases    bool `json:"fold_email_aliases" doc:"Whether the aliases of one mailbox are one buyer"`
+
+	Capture string `json:"capture" enum:"automatic,after_seats" doc:"When the money is taken: automatic – when the buyer pays; after_seats – once the seats are sold"`
 
 	Entitlement *EntitlementRuleBody `json:"entitlement,omitempty" doc:"What people need to join the queue, any one of these kinds. Absent: nothing"`
 }
@@ -85,6 +88,7 @@ func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) Sale
 
 		OneCheckoutPerBuyer: sale.OneCheckoutPerBuyer,
 		FoldEmailAliases:    sale.AliasRule != domain.AliasesApart,
+		Capture:             string(cmp.Or(sale.Capture, domain.CaptureAutomatic)),
 		Entitlement:         viewRule(&sale.Entitlement),
 	}
 	for i := range sale.Classes {

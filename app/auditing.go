@@ -59,10 +59,7 @@ func newAuditor(p *parts, c *config, log *slog.Logger) (*auditor, error) {
 // the alphabet of event ids, so that the next audit repeats the same event.
 func lostReport(c domain.Capture) domain.PaymentEvent {
 	sum := sha256.Sum256([]byte(c.Payment))
-	return domain.PaymentEvent{
-		ID: "audit:" + hex.EncodeToString(sum[:]), Type: domain.PaymentSucceeded,
-		Session: c.Session, Order: c.Order, Payment: c.Payment, AmountMinor: c.AmountMinor, Currency: c.Currency,
-	}
+	return c.Event("audit:" + hex.EncodeToString(sum[:]))
 }
 
 // openAudit makes the auditor. If this process is a worker, it also runs the scheduled

@@ -117,7 +117,7 @@ func (b *books) soldSeats() map[domain.OrderID]soldSeats {
 
 // unrecordedSale is the verdict on seats that are sold and not recorded.
 func (b *books) unrecordedSale(order domain.OrderID, soldAt time.Time) Verdict {
-	if b.At.Sub(soldAt) <= recordWithin {
+	if b.At.Sub(soldAt) <= recordWithin || b.mayAwaitCapture(order) {
 		return b.suspect(order) // a late payment may be about to record them
 	}
 	return b.lostUnlessInCheckout(order)

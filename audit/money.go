@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"boxoffice/domain"
 
@@ -23,15 +24,19 @@ type subject struct {
 	sale    *domain.Sale
 	ledgers map[uint32]bool // of the sale; of all sales where it is of none
 	lone    bool
+	// authorizes: money may be authorised before it is captured.
+	authorizes bool
 }
 
 func ofSale(sale *domain.Sale) subject {
-	return subject{sale: sale, ledgers: ledgersOf(sale)}
+	return subject{sale: sale, ledgers: ledgersOf(sale), authorizes: authorizes(sale)}
 }
 
 func ofNoSale(sales []*domain.Sale) subject {
-	return subject{sale: &domain.Sale{}, ledgers: ledgersOf(sales...), lone: true}
+	return subject{sale: &domain.Sale{}, ledgers: ledgersOf(sales...), lone: true, authorizes: slices.ContainsFunc(sales, authorizes)}
 }
+
+func authorizes(sale *domain.Sale) bool { return sale.Capture == domain.CaptureAfterSeats }
 
 func (s *subject) name() string {
 	if s.lone {
@@ -88,6 +93,13 @@ func (s *Snapshot) readProvider(ctx context.Context, from Sources, of subject) (
 	s.Acknowledged, err = keep(ctx, ours, from.Provider.Deliveries(ctx), func(e domain.PaymentEvent) (domain.OrderID, string) { return e.Order, e.Payment })
 	if err != nil {
 		return fmt.Errorf("deliveries: %w", err)
+	}
+	s.Authorizes, s.Authorized = of.authorizes, nil
+	if of.authorizes { // no question to the provider where no sale asks for it
+		s.Authorized, err = keep(ctx, ours, from.Provider.Authorizations(ctx), func(c domain.Capture) (domain.OrderID, string) { return c.Order, c.Payment })
+		if err != nil {
+			return fmt.Errorf("authorisations: %w", err)
+		}
 	}
 	captured := make(map[string]bool, len(s.Captures))
 	for _, c := range s.Captures {

@@ -183,6 +183,11 @@ func (p provider) Captures(context.Context) iter.Seq2[domain.Capture, error] {
 	return stream(slices.Clone(p.w.Snapshot.Captures), err)
 }
 
+func (p provider) Authorizations(context.Context) iter.Seq2[domain.Capture, error] {
+	err := p.w.read("authorizations")
+	return stream(slices.Clone(p.w.Authorized), err)
+}
+
 func (p provider) Refunds(context.Context) iter.Seq2[Returned, error] {
 	return stream(slices.Clone(p.w.Returned), nil)
 }

@@ -86,6 +86,9 @@ type Orders interface {
 type Provider interface {
 	// Captures streams every payment that was taken, of all sales.
 	Captures(ctx context.Context) iter.Seq2[domain.Capture, error]
+	// Authorizations streams every payment that is authorised and was neither captured nor
+	// released, of all sales.
+	Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error]
 	// Refunds streams every payment that was given back, of all sales.
 	Refunds(ctx context.Context) iter.Seq2[Returned, error]
 	// Disputes streams every dispute as it is now, of all sales.

@@ -212,6 +212,10 @@ func (w *boxOfficeAtWork) Captures(context.Context) iter.Seq2[domain.Capture, er
 	return snapshotOf(w, func() []domain.Capture { return slices.Clone(w.captures) })
 }
 
+func (w *boxOfficeAtWork) Authorizations(context.Context) iter.Seq2[domain.Capture, error] {
+	return stream[domain.Capture](nil, nil)
+}
+
 func (w *boxOfficeAtWork) Refunds(context.Context) iter.Seq2[Returned, error] {
 	return stream[Returned](nil, nil)
 }

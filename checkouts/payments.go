@@ -65,7 +65,7 @@ func (d *Desk) payAfterEnd(ctx context.Context, event domain.PaymentEvent) (doma
 		return d.payUnknownOrder(ctx, event)
 	case err != nil:
 		return domain.PayResult{}, err
-	case event.Type != domain.PaymentSucceeded:
+	case !event.Type.Paid():
 		return domain.PayResult{Status: over.Status, Settled: true}, nil
 	}
 	input, late, err := workflows.LateTerms(&over.CheckoutState, event.Capture())
@@ -151,7 +151,7 @@ func (d *Desk) closed(ctx context.Context, id domain.OrderID) (ending, error) {
 // the provider knows. Before that money goes back, the ledger has to say whether it
 // bought something: the database may have been restored to a moment before the record.
 func (d *Desk) payUnknownOrder(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
-	if event.Type != domain.PaymentSucceeded {
+	if !event.Type.Paid() {
 		return domain.PayResult{}, domain.NotFound("order")
 	}
 	capture, captured, err := d.provider.Capture(ctx, event.Session)
@@ -202,7 +202,7 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
 	defer cancel()
 	state, err := d.result(waitCtx, id)
-	if err == nil && found && state.Untaken { // the provider did not know it then, but may now
+	if err == nil && found && (state.Untaken || state.Released) { // the provider did not know it then, but may now
 		if _, err := d.startLateAs(ctx, id, input, unlessOpen); err != nil {
 			return domain.PayResult{}, err
 		}
@@ -213,7 +213,7 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 		return domain.PayResult{Status: before}, nil // under way: the workflow has it
 	case err != nil:
 		return domain.PayResult{}, &domain.UnknownError{Op: "late payment", ID: id, Err: err} // deliver it again
-	case input.Reason == domain.RefundSecondCapture:
+	case input.Reason == domain.RefundSecondCapture, state.Released:
 		return domain.PayResult{Status: before, Settled: true}, nil // the order itself stays as it was
 	default:
 		return domain.PayResult{Status: state.Status, Settled: true}, nil

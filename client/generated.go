@@ -543,8 +543,10 @@ type CreateSaleBody struct {
 	// Tickets per buyer; absent: 8
 	BuyerLimit *int64 `json:"buyer_limit,omitempty"`
 	// For how many days after the sale's end the data of its buyers are kept, then they are erased; absent: until they are erased on request
-	BuyersKeptDays *int64            `json:"buyers_kept_days,omitempty"`
-	Classes        []CreateClassBody `json:"classes"`
+	BuyersKeptDays *int64 `json:"buyers_kept_days,omitempty"`
+	// When the money is taken. automatic: the moment the buyer pays. after_seats: the buyer's payment authorises it, and it is captured once the seats are sold; what comes too late is released, and nothing was taken. Absent: automatic
+	Capture string            `json:"capture,omitempty"`
+	Classes []CreateClassBody `json:"classes"`
 	// From then on nothing new is held; what is held can still be paid. Absent: it does not close
 	ClosesAt *time.Time `json:"closes_at,omitempty"`
 	// ISO 4217
@@ -1499,6 +1501,7 @@ type SaleChangedData struct {
 // SaleCreatedData is a schema of the document.
 type SaleCreatedData struct {
 	BuyerLimit  int64        `json:"buyer_limit"`
+	Capture     string       `json:"capture,omitempty"`
 	Classes     []EventClass `json:"classes"`
 	ClosesAt    *time.Time   `json:"closes_at,omitempty"`
 	CreatedAt   time.Time    `json:"created_at"`
@@ -1550,10 +1553,12 @@ type SaleView struct {
 	// For how many days after the sale's end the data of its buyers are kept; absent: until they are erased on request
 	BuyersKeptDays *int64 `json:"buyers_kept_days,omitempty"`
 	// The organiser canceled the sale
-	CanceledAt *time.Time  `json:"canceled_at,omitempty"`
-	Classes    []ClassView `json:"classes"`
-	ClosesAt   *time.Time  `json:"closes_at,omitempty"`
-	Currency   string      `json:"currency"`
+	CanceledAt *time.Time `json:"canceled_at,omitempty"`
+	// When the money is taken: automatic – when the buyer pays; after_seats – once the seats are sold
+	Capture  string      `json:"capture"`
+	Classes  []ClassView `json:"classes"`
+	ClosesAt *time.Time  `json:"closes_at,omitempty"`
+	Currency string      `json:"currency"`
 	// The organiser ended the sale early
 	EndedAt *time.Time `json:"ended_at,omitempty"`
 	// What people need to join the queue, any one of these kinds. Absent: nothing

@@ -30,6 +30,12 @@ type CheckoutState struct {
 
 	// Payment is the payment that paid the order, or that was refunded.
 	Payment string `json:"payment,omitempty"`
+	// Capture says when the order's money is taken, as in Order.
+	Capture CaptureRule `json:"capture,omitempty"`
+	// Authorized: the buyer has paid, and the money is captured once the seats are sold.
+	Authorized bool `json:"authorized,omitempty"`
+	// Released: the payment was only authorised, and nothing was or ever will be taken.
+	Released bool `json:"released,omitempty"`
 	// Untaken: a payment was reported and should go back, but the provider does not know
 	// it. If the provider ever does, the money still has to go back.
 	Untaken bool `json:"untaken,omitempty"`

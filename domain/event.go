@@ -529,6 +529,7 @@ type SaleCreatedData struct {
 	BuyerLimit  int64        `json:"buyer_limit"`
 	HoldSeconds int64        `json:"hold_seconds"`
 	WaitingRoom bool         `json:"waiting_room"`
+	Capture     CaptureRule  `json:"capture,omitempty"`  // after_seats; absent: automatic
 	OpensAt     time.Time    `json:"opens_at,omitzero"`  // zero: opened when it was created
 	ClosesAt    time.Time    `json:"closes_at,omitzero"` // zero: it does not close
 	CreatedAt   time.Time    `json:"created_at"`
@@ -560,6 +561,9 @@ func NewSaleCreatedData(s *Sale) *SaleCreatedData {
 		Sale: s.ID, Name: s.Name, Currency: s.Currency, BuyerLimit: s.BuyerLimit, HoldSeconds: int64(s.HoldTimeout / time.Second),
 		WaitingRoom: s.WaitingRoom, OpensAt: s.OpensAt, ClosesAt: s.ClosesAt, CreatedAt: s.CreatedAt,
 		Facts: s.Facts.Brief(),
+	}
+	if s.Capture == CaptureAfterSeats {
+		e.Capture = s.Capture
 	}
 	for _, c := range s.Classes {
 		e.Classes = append(e.Classes, EventClass{

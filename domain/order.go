@@ -58,7 +58,13 @@ type Order struct {
 	// they named their provider.
 	Provider string `json:"provider,omitempty"`
 	Session  string `json:"session,omitempty"`
+
+	// Capture is CaptureAfterSeats, or empty: the money is taken when the buyer pays.
+	Capture CaptureRule `json:"capture,omitempty"`
 }
+
+// AuthorizesFirst reports whether the buyer's payment only authorises the money.
+func (o *Order) AuthorizesFirst() bool { return o.Capture == CaptureAfterSeats }
 
 // PerkRef names the perk of a sale and the ledger of its stock.
 type PerkRef struct {
@@ -132,6 +138,8 @@ func sketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item,
 	}
 	if o.AmountMinor == 0 {
 		o.Provider = FreeProvider
+	} else if sale.Capture == CaptureAfterSeats {
+		o.Capture = CaptureAfterSeats
 	}
 	if sale.Perk != nil {
 		o.Perk = &PerkRef{Name: sale.Perk.Name, Ledger: sale.Perk.Ledger}

@@ -102,4 +102,5 @@ const (
 	UnsoldUnrecordable UnsoldReason = "unrecordable" // the database will never take the order
 	UnsoldRefunding    UnsoldReason = "refunding"    // its payment was on its way back already
 	UnsoldUnpaid       UnsoldReason = "unpaid"       // nobody had paid
+	UnsoldUncaptured   UnsoldReason = "uncaptured"   // the payment was authorised, and could not be captured
 )

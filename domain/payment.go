@@ -18,6 +18,9 @@ const (
 	// PaymentReversed is about a payment that was captured, and its checkout has ended:
 	// see Reversal.
 	PaymentReversed PaymentEventType = "payment.reversed"
+	// PaymentAuthorized: the buyer has paid, and the money is not taken yet. See
+	// CaptureAfterSeats.
+	PaymentAuthorized PaymentEventType = "payment.authorized"
 )
 
 // DeclinesMax is how many declined attempts to pay an order may have. The last of them
@@ -28,10 +31,38 @@ const DeclinesMax = 10
 // Known reports whether t is one of the provider's events above.
 func (t PaymentEventType) Known() bool {
 	switch t {
-	case PaymentSucceeded, PaymentFailed, PaymentCanceled, PaymentDeclined, PaymentReversed:
+	case PaymentSucceeded, PaymentFailed, PaymentCanceled, PaymentDeclined, PaymentReversed, PaymentAuthorized:
 		return true
 	default:
 		return false
+	}
+}
+
+// Paid reports whether the buyer has paid: the money was taken, or may be.
+func (t PaymentEventType) Paid() bool { return t == PaymentSucceeded || t == PaymentAuthorized }
+
+// CaptureRule says when the money of a sale is taken.
+type CaptureRule string
+
+// The rules.
+const (
+	// CaptureAutomatic: the moment the buyer pays. Money that comes too late goes back as
+	// a refund.
+	CaptureAutomatic CaptureRule = "automatic"
+	// CaptureAfterSeats: the buyer's payment only authorises it. It is captured once the
+	// seats are sold in the ledger, and the tickets are made after that. What comes too
+	// late is released, and nothing was taken.
+	CaptureAfterSeats CaptureRule = "after_seats"
+)
+
+// Check is for a rule that comes from outside. It returns an error for one that this
+// release does not know.
+func (r CaptureRule) Check() error {
+	switch r {
+	case CaptureAutomatic, CaptureAfterSeats:
+		return nil
+	default:
+		return unknownValue("capture rule", string(r))
 	}
 }
 
@@ -101,14 +132,18 @@ func (e PaymentEvent) Usable() bool {
 		ValidProvider(provider) && provider == sessionProvider && e.AmountMinor >= 0 && ValidCurrency(e.Currency)
 }
 
-// A Capture is money that the provider took for an order.
+// A Capture is money that the provider took for an order, or, where it is Authorized,
+// money that it may still take.
 type Capture struct {
 	Payment     string    `json:"payment"`
 	Session     string    `json:"session"`
 	Order       OrderID   `json:"order"`
 	AmountMinor int64     `json:"amount"`
 	Currency    string    `json:"currency"`
-	CapturedAt  time.Time `json:"captured_at,omitzero"`
+	CapturedAt  time.Time `json:"captured_at,omitzero"` // or when it was authorised
+	// Authorized: nothing was taken yet. It is captured or released, never refunded, and no
+	// ticket is recorded for it.
+	Authorized bool `json:"authorized,omitempty"`
 }
 
 // Pays reports whether the capture is exactly what the order costs.
@@ -116,17 +151,38 @@ func (c Capture) Pays(o *Order) bool {
 	return c.Order == o.ID && c.AmountMinor == o.AmountMinor && c.Currency == o.Currency
 }
 
-// Capture is the money that a PaymentSucceeded event reports.
+// Capture is the money that an event reports which says that the buyer has paid.
 func (e PaymentEvent) Capture() Capture {
-	return Capture{Payment: e.Payment, Session: e.Session, Order: e.Order, AmountMinor: e.AmountMinor, Currency: e.Currency}
+	return Capture{
+		Payment: e.Payment, Session: e.Session, Order: e.Order, AmountMinor: e.AmountMinor, Currency: e.Currency,
+		Authorized: e.Type == PaymentAuthorized,
+	}
+}
+
+// Event is what a capture's webhook would have said.
+func (c Capture) Event(id string) PaymentEvent {
+	event := PaymentEvent{
+		ID: id, Type: PaymentSucceeded, Session: c.Session, Order: c.Order, Payment: c.Payment,
+		AmountMinor: c.AmountMinor, Currency: c.Currency,
+	}
+	if c.Authorized {
+		event.Type = PaymentAuthorized
+	}
+	return event
 }
 
 // ExpireOutcome is the provider's atomic answer to "no more money for this session":
-// either it was expired, or it had captured already.
+// either it was expired, or it had captured already, or the buyer's payment is authorised
+// and somebody has to capture or to release it. Releases that do not know the last see
+// neither.
 type ExpireOutcome struct {
-	Captured bool    `json:"captured"`
-	Capture  Capture `json:"capture,omitzero"` // set if Captured
+	Captured   bool    `json:"captured"`
+	Authorized bool    `json:"authorized,omitempty"`
+	Capture    Capture `json:"capture,omitzero"` // set if Captured or Authorized
 }
+
+// Paid reports whether the buyer has paid.
+func (o ExpireOutcome) Paid() bool { return o.Captured || o.Authorized }
 
 // RefundReason says why a captured payment goes back.
 type RefundReason string

@@ -74,6 +74,9 @@ type Sale struct {
 	// stay where they were made.
 	Provider string
 
+	// Capture says when the money is taken; empty: CaptureAutomatic. It never changes.
+	Capture CaptureRule
+
 	OpensAt     time.Time // zero: open since it was created
 	ClosesAt    time.Time // from then on nothing new is held; zero: it does not close
 	HoldTimeout time.Duration
@@ -191,6 +194,8 @@ func (s *Sale) Validate() error {
 		return Invalid("hold_seconds", fmt.Sprintf("must be %d–%d", int(HoldTimeoutMin.Seconds()), int(HoldTimeoutMax.Seconds())))
 	case s.Provider != "" && !ValidProvider(s.Provider):
 		return Invalid("provider", "must be a payment provider's name")
+	case s.Capture != "" && s.Capture.Check() != nil:
+		return Invalid("capture", "must be automatic or after_seats")
 	case s.HoldTimeout%time.Second != 0:
 		return Invalid("hold_seconds", "must be whole seconds")
 	case s.BuyerLimit < 1 || s.BuyerLimit > BuyerLimitMax:

@@ -168,6 +168,7 @@ const (
 	reasonUnrecordable reason = 1
 	reasonRefunding    reason = 2
 	reasonUnpaid       reason = 3
+	reasonUncaptured   reason = 4
 )
 
 var reasons = map[domain.UnsoldReason]reason{
@@ -175,6 +176,7 @@ var reasons = map[domain.UnsoldReason]reason{
 	domain.UnsoldUnrecordable: reasonUnrecordable,
 	domain.UnsoldRefunding:    reasonRefunding,
 	domain.UnsoldUnpaid:       reasonUnpaid,
+	domain.UnsoldUncaptured:   reasonUncaptured,
 }
 
 func reasonOf(why domain.UnsoldReason) (reason, error) {

@@ -31,6 +31,9 @@ func newHandler(bank *bank, links *mockpay.PayLinks, log *slog.Logger) http.Hand
 	mux.HandleFunc("GET /v1/sessions/{session}", a.session)
 	mux.HandleFunc("POST /v1/sessions/{session}/pay", a.pay)
 	mux.HandleFunc("POST /v1/sessions/{session}/expire", a.expire)
+	mux.HandleFunc("POST /v1/sessions/{session}/authorization/capture", a.decideAuthorized(callCapture, bank.captureAuthorized))
+	mux.HandleFunc("POST /v1/sessions/{session}/authorization/release", a.decideAuthorized(callRelease, bank.releaseAuthorized))
+	mux.HandleFunc("GET "+mockpay.AuthorizationsPath, serveList[domain.Capture](a, bucketNamed(authorizationsBucket)))
 	mux.HandleFunc("POST "+mockpay.RefundsPath, a.refund)
 	mux.HandleFunc("GET "+mockpay.RefundsPath, serveList[mockpay.Refund](a, bucketNamed(refundsBucket)))
 	mux.HandleFunc("GET "+mockpay.CapturesPath, serveList[domain.Capture](a, bucketNamed(capturesBucket)))
@@ -184,6 +187,19 @@ func (a *api) expire(w http.ResponseWriter, r *http.Request) {
 	}
 	expiry, err := troubled(a, call{callExpire, order}, func() (mockpay.Expiry, error) { return a.bank.expire(order) })
 	a.answer(w, r, expiry, err)
+}
+
+// decideAuthorized captures or releases what is authorised.
+func (a *api) decideAuthorized(name string, how func(domain.OrderID) (mockpay.Expiry, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		order, err := orderOf(r)
+		if err != nil {
+			a.fail(w, r, err)
+			return
+		}
+		expiry, err := troubled(a, call{name, order}, func() (mockpay.Expiry, error) { return how(order) })
+		a.answer(w, r, expiry, err)
+	}
 }
 
 func (a *api) refund(w http.ResponseWriter, r *http.Request) {

@@ -96,7 +96,8 @@ func (b *bank) pay(order domain.OrderID, request mockpay.PayRequest, link *mockp
 		}
 		now := b.now().UTC()
 		switch {
-		case request.Attempt > 0 && request.Attempt <= s.Declines, s.Status == end.status && s.Status != mockpay.SessionOpen:
+		case request.Attempt > 0 && request.Attempt <= s.Declines, s.Status == end.status && s.Status != mockpay.SessionOpen,
+			s.Status == mockpay.SessionAuthorized && end.status == mockpay.SessionCaptured:
 			return s, nil, nil
 		case s.Status != mockpay.SessionOpen:
 			return s, refuse(refusedClosed, "Session %s is %s: it was decided before.", s.Session, s.Status), nil
@@ -165,8 +166,58 @@ func (b *bank) expire(order domain.OrderID) (mockpay.Expiry, error) {
 	if session.Status == mockpay.SessionCaptured && admitted {
 		return mockpay.Expiry{Status: mockpay.SessionCaptured, Capture: session.Capture}, nil
 	}
+	if session.Status == mockpay.SessionAuthorized && admitted {
+		return mockpay.Expiry{Status: mockpay.SessionAuthorized, Capture: session.Authorized}, nil
+	}
 	// Failed and canceled sessions take no money either.
 	return mockpay.Expiry{Status: mockpay.SessionExpired}, nil
+}
+
+// captureAuthorized takes what is authorised in a session, and releaseAuthorized gives it
+// up. Either forbids any payment in a session in which nothing is authorised.
+func (b *bank) captureAuthorized(order domain.OrderID) (mockpay.Expiry, error) {
+	return b.decideAuthorized(order, func(tx *bbolt.Tx, s *sessionRecord, now time.Time) error {
+		if t := b.trickster.on(order); t.play(TrickRefuseCapture) {
+			b.trickster.played(TrickRefuseCapture)
+			return s.release(tx, now)
+		}
+		money := *s.Authorized
+		money.Authorized = false
+		_, err := s.take(tx, money, course{}, eventIDs{}, now)
+		return err
+	})
+}
+
+func (b *bank) releaseAuthorized(order domain.OrderID) (mockpay.Expiry, error) {
+	return b.decideAuthorized(order, func(tx *bbolt.Tx, s *sessionRecord, now time.Time) error { return s.release(tx, now) })
+}
+
+func (b *bank) decideAuthorized(order domain.OrderID, how func(*bbolt.Tx, *sessionRecord, time.Time) error) (mockpay.Expiry, error) {
+	session, err := b.decide(func(tx *bbolt.Tx) (sessionRecord, *refusal, error) {
+		s, ok, err := loadSession(tx, order)
+		now := b.now().UTC()
+		switch {
+		case err != nil:
+			return s, nil, err
+		case !ok:
+			s = sessionRecord{Session: mockpay.SessionID(order), Order: order, Status: mockpay.SessionExpired, EndedAt: now}
+			return s, nil, s.save(tx)
+		case s.Status == mockpay.SessionOpen:
+			s.Status, s.EndedAt = mockpay.SessionExpired, now
+			return s, nil, s.save(tx)
+		case s.Status == mockpay.SessionAuthorized:
+			err = how(tx, &s, now)
+		}
+		return s, nil, err
+	})
+	switch {
+	case err != nil:
+		return mockpay.Expiry{}, err
+	case session.Status == mockpay.SessionCaptured:
+		return mockpay.Expiry{Status: mockpay.SessionCaptured, Capture: session.Capture}, nil
+	default:
+		return mockpay.Expiry{Status: mockpay.SessionExpired}, nil
+	}
 }
 
 // capture takes money whatever state the session is in: mischief by hand. The same
@@ -407,14 +458,14 @@ func openSession(tx *bbolt.Tx, order domain.OrderID, link *mockpay.PayLink) (ses
 	}
 	s = sessionRecord{
 		Session: link.Session(), Order: link.Order, Status: mockpay.SessionOpen,
-		AmountMinor: link.AmountMinor, Currency: link.Currency, ExpiresAt: link.ExpiresAt,
+		AmountMinor: link.AmountMinor, Currency: link.Currency, ExpiresAt: link.ExpiresAt, Authorize: link.Authorize,
 	}
 	return s, nil, s.save(tx)
 }
 
 // agrees reports whether the session has the link's terms, or none at all.
 func (s sessionRecord) agrees(link *mockpay.PayLink) bool {
-	return link == nil || s.Currency == "" || s.AmountMinor == link.AmountMinor && s.Currency == link.Currency
+	return link == nil || s.Currency == "" || s.AmountMinor == link.AmountMinor && s.Currency == link.Currency && s.Authorize == link.Authorize
 }
 
 func (s sessionRecord) save(tx *bbolt.Tx) error {
@@ -447,6 +498,9 @@ func (s *sessionRecord) end(tx *bbolt.Tx, t *tricks, c course, events eventIDs, 
 	due := s.due()
 	if c.status == mockpay.SessionCaptured {
 		c.played = append(c.played, t.alter(&due)...)
+		if s.Authorize {
+			return s.authorize(tx, due, c.authorized(), events, now)
+		}
 		return s.take(tx, due, c, events, now)
 	}
 	if c.declined {
@@ -467,11 +521,37 @@ func (s *sessionRecord) due() domain.Capture {
 	return domain.Capture{Payment: s.Session, Session: s.Session, Order: s.Order, AmountMinor: s.AmountMinor, Currency: s.Currency}
 }
 
+// authorize is what a payment does in a session that is captured later.
+func (s *sessionRecord) authorize(tx *bbolt.Tx, money domain.Capture, c course, events eventIDs, now time.Time) (*ended, error) {
+	money.CapturedAt, money.Authorized = now, true
+	s.Status, s.EndedAt, s.Authorized = mockpay.SessionAuthorized, now, &money
+	if err := addIndexed(tx, authorizedBucket, authorizationsBucket, money.Payment, money); err != nil {
+		return nil, err
+	}
+	parcels, err := c.report(tx, money, events, now)
+	if err != nil {
+		return nil, err
+	}
+	return &ended{capture: money, parcels: parcels, played: c.played}, s.save(tx)
+}
+
+// release gives an authorisation up.
+func (s *sessionRecord) release(tx *bbolt.Tx, now time.Time) error {
+	s.Status, s.EndedAt = mockpay.SessionFailed, now
+	if err := dropIndexed(tx, authorizedBucket, authorizationsBucket, s.Authorized.Payment); err != nil {
+		return err
+	}
+	return s.save(tx)
+}
+
 // take captures. The session keeps its first capture.
 func (s *sessionRecord) take(tx *bbolt.Tx, capture domain.Capture, c course, events eventIDs, now time.Time) (*ended, error) {
 	capture.CapturedAt = now
 	if s.Capture == nil {
 		s.Status, s.EndedAt, s.Capture = mockpay.SessionCaptured, now, &capture
+	}
+	if err := dropIndexed(tx, authorizedBucket, authorizationsBucket, capture.Payment); err != nil {
+		return nil, err
 	}
 	if err := addIndexed(tx, capturedBucket, capturesBucket, capture.Payment, capture); err != nil {
 		return nil, err
@@ -524,6 +604,15 @@ func addIndexed(tx *bbolt.Tx, index, list []byte, payment string, value any) err
 		return err
 	}
 	return tx.Bucket(index).Put([]byte(payment), key)
+}
+
+// dropIndexed removes the entry of a list that belongs to a payment, if there is one.
+func dropIndexed(tx *bbolt.Tx, index, list []byte, payment string) error {
+	key := bytes.Clone(tx.Bucket(index).Get([]byte(payment)))
+	if key == nil {
+		return nil
+	}
+	return errors.Join(tx.Bucket(list).Delete(key), tx.Bucket(index).Delete([]byte(payment)))
 }
 
 // eventIDs are webhook-ids for all that one ending may report.

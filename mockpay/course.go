@@ -1,6 +1,7 @@
 package mockpay
 
 import (
+	"slices"
 	"time"
 
 	"boxoffice/domain"
@@ -54,6 +55,18 @@ func (t *tricks) courseTo(end ending) course {
 		t.lose(&c)
 	}
 	t.putOff(&c)
+	return c
+}
+
+// authorized is the course of a session whose payment is captured later: what would have
+// been captured and reported is authorised.
+func (c course) authorized() course {
+	c.status, c.reports = mockpay.SessionAuthorized, slices.Clone(c.reports)
+	for i := range c.reports {
+		if c.reports[i].event == domain.PaymentSucceeded {
+			c.reports[i].event = domain.PaymentAuthorized
+		}
+	}
 	return c
 }
 

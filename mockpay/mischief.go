@@ -41,14 +41,18 @@ const (
 // are declined.
 const TrickDecline Trick = "decline"
 
-// TrickErrors is the trick on the calls of the box office (session, expire, refund): each
+// TrickRefuseCapture makes the bank refuse to capture what it has authorised: the
+// authorisation is released instead.
+const TrickRefuseCapture Trick = "refuse_capture"
+
+// TrickErrors is the trick on the calls of the box office (session, expire, refund, capture, release): each
 // fails ErrorsEach times with status 500, alternately before and after it took effect.
 const TrickErrors Trick = "errors"
 
 var allTricks = []Trick{
 	TrickDelay, TrickDuplicate, TrickReorder, TrickLose, TrickForge, TrickReplay,
 	TrickWrongAmount, TrickWrongCurrency, TrickContradict, TrickCaptureAtExpire, TrickCaptureLate,
-	TrickDecline, TrickErrors,
+	TrickDecline, TrickRefuseCapture, TrickErrors,
 }
 
 // Limits of a Mischief, and what zeros mean.

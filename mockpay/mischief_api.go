@@ -206,6 +206,8 @@ const (
 	callSession = "session"
 	callExpire  = "expire"
 	callRefund  = "refund"
+	callCapture = "capture" // of what is authorised
+	callRelease = "release"
 )
 
 // orderOfPayment reads the order from a payment's id; zero if the id is not ours.

@@ -99,6 +99,8 @@ func (a *api) view(r *http.Request, link *mockpay.PayLink, s mockpay.Session) pa
 		}
 	case mockpay.SessionCaptured:
 		v.Title, v.Notice, v.Tone = "Paid", "This payment was made. Thank you!", "good"
+	case mockpay.SessionAuthorized:
+		v.Title, v.Notice, v.Tone = "Paid", "This payment was authorised. It is charged once the tickets are yours.", "good"
 	case mockpay.SessionFailed:
 		v.Title, v.Notice, v.Tone = "Payment failed", "The payment failed. Nothing was charged.", "bad"
 	case mockpay.SessionCanceled:

@@ -42,6 +42,9 @@ var (
 	lostBucket         = []byte("lost")         // sequence → payments.Delivery
 	mischiefBucket     = []byte("mischief")     // order id, or generalKey → policy
 
+	authorizationsBucket = []byte("authorizations") // sequence → domain.Capture, neither captured nor released
+	authorizedBucket     = []byte("authorized")     // payment id → sequence in authorizations
+
 	formatKey = []byte("format")
 )
 
@@ -110,6 +113,7 @@ func prepare(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{
 		metaBucket, sessionsBucket, capturesBucket, capturedBucket, refundsBucket, refundedBucket,
 		disputesBucket, disputedBucket, pendingBucket, acknowledgedBucket, abandonedBucket, lostBucket, mischiefBucket,
+		authorizationsBucket, authorizedBucket,
 	} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err

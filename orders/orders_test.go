@@ -57,7 +57,7 @@ func definition(id string) *domain.Sale {
 		Classes:    []domain.Class{{Name: "A", PriceMinor: 6500, Capacity: 100}, {Name: "B", PriceMinor: 3500, Capacity: 200}},
 		Perk:       &domain.Perk{Name: "T-shirt", Capacity: 10},
 		BuyerLimit: 6, HoldTimeout: 5 * time.Minute, OpensAt: day, CreatedAt: day.Add(-time.Hour),
-		Provider: domain.DefaultProvider,
+		Provider: domain.DefaultProvider, Capture: domain.CaptureAutomatic,
 	}
 }
 

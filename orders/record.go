@@ -35,6 +35,9 @@ const (
 // it can never be recorded; with CodeOverloaded if it was not sent, because too many orders
 // wait or the caller's context ended before its turn.
 func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n int) string) (recorded domain.SoldOrder, err error) {
+	if sold.Capture.Authorized {
+		return domain.SoldOrder{}, onlyAuthorized(sold.Capture)
+	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	ctx, span := startRecord(ctx)
@@ -48,6 +51,12 @@ func (s *Store) Record(ctx context.Context, sold domain.Sold, ticketCode func(n 
 		r.span = span
 	}
 	return s.records.submit(ctx, r)
+}
+
+// onlyAuthorized is our own fault: money that was not taken buys no ticket, and is no
+// refund.
+func onlyAuthorized(c domain.Capture) error {
+	return &domain.Error{Code: domain.CodeInternal, Err: fmt.Errorf("payment %s of order %s is only authorised: nothing was taken", c.Payment, c.Order)}
 }
 
 // A recording is an order that is being recorded; recordAll sets either result or err.

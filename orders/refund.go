@@ -55,6 +55,9 @@ func (s *Store) BeginRefund(ctx context.Context, r domain.Refund) (domain.Refund
 	if r.Capture.Payment == "" {
 		return domain.Refund{}, domain.Invalid("payment", "must have an id")
 	}
+	if r.Capture.Authorized {
+		return domain.Refund{}, onlyAuthorized(r.Capture)
+	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	_, err := s.pool.Exec(ctx, `

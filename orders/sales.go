@@ -72,13 +72,13 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 	}
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, opens_at, created_at, alias_rule,
-			presale_codes, invitation_key, provider, facts, closes_at, buyers_kept_days)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, 0))
+			presale_codes, invitation_key, provider, facts, closes_at, buyers_kept_days, capture)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, 0), $16)
 		ON CONFLICT (id) DO NOTHING`,
 		sale.ID, sale.Name, sale.Currency, sale.BuyerLimit, int64(sale.HoldTimeout/time.Second),
 		sale.WaitingRoom, nullTime(sale.OpensAt), created, sale.AliasRule,
 		sale.Entitlement.PresaleCodes, []byte(sale.Entitlement.InvitationKey), cmp.Or(sale.Provider, domain.DefaultProvider), sale.Facts,
-		nullTime(sale.ClosesAt), sale.BuyersKeptDays)
+		nullTime(sale.ClosesAt), sale.BuyersKeptDays, cmp.Or(sale.Capture, domain.CaptureAutomatic))
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
@@ -115,7 +115,8 @@ func sameDefinition(a, b *domain.Sale) bool {
 		a.BuyerLimit == b.BuyerLimit && a.OneCheckoutPerBuyer == b.OneCheckoutPerBuyer && a.HoldTimeout == b.HoldTimeout && a.WaitingRoom == b.WaitingRoom &&
 		a.AliasRule == b.AliasRule && a.Entitlement.PresaleCodes == b.Entitlement.PresaleCodes &&
 		bytes.Equal(a.Entitlement.InvitationKey, b.Entitlement.InvitationKey) &&
-		cmp.Or(a.Provider, domain.DefaultProvider) == cmp.Or(b.Provider, domain.DefaultProvider)
+		cmp.Or(a.Provider, domain.DefaultProvider) == cmp.Or(b.Provider, domain.DefaultProvider) &&
+		cmp.Or(a.Capture, domain.CaptureAutomatic) == cmp.Or(b.Capture, domain.CaptureAutomatic)
 }
 
 // MarkSaleOpen lets a sale be sold, for good, and adds its event. Call it once the ledger
@@ -192,7 +193,7 @@ type stockRow struct {
 func querySales(ctx context.Context, q querier, where string, args ...any) ([]*domain.Sale, error) {
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at, s.alias_rule,
-		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts, s.image, s.closes_at, s.ended_at, coalesce(s.buyers_kept_days, 0),
+		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts, s.image, s.closes_at, s.ended_at, coalesce(s.buyers_kept_days, 0), s.capture,
 		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
 		       (SELECT json_agg(stock ORDER BY kind COLLATE "C", position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
@@ -215,7 +216,10 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
 		&opensAt, &sale.CreatedAt, &sale.AliasRule,
 		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &sale.Version, &sale.Facts, &sale.Image,
-		&closesAt, &endedAt, &sale.BuyersKeptDays, &canceledAt, &stocks)
+		&closesAt, &endedAt, &sale.BuyersKeptDays, &sale.Capture, &canceledAt, &stocks)
+	if err == nil {
+		err = sale.Capture.Check()
+	}
 	if err != nil {
 		return nil, err
 	}

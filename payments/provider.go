@@ -39,7 +39,8 @@ type Provider interface {
 
 	// Expire forbids paying in a session from now on. It is atomic with paying: it
 	// answers that a payment was captured, or that none ever will be, and that answer
-	// never changes. While a payment is being processed neither is known: the error is
+	// never changes; or, at an Authorizer, that one is authorised, until it is captured or
+	// released. While a payment is being processed neither is known: the error is
 	// then a *domain.UnknownError that wraps ErrProcessing. A session that the provider
 	// does not know, and that could not be paid in, is CodeNotFound.
 	Expire(ctx context.Context, session string) (domain.ExpireOutcome, error)
@@ -97,6 +98,26 @@ type Local interface {
 	Page(opening Opening) (domain.PayPage, error)
 }
 
+// An Authorizer is a Provider that can take a payment in two steps: the buyer's payment
+// authorises it (Opening.Authorize), and it is captured or released afterwards. Both are
+// atomic with each other and with paying, so whichever comes first decides, for good.
+type Authorizer interface {
+	Provider
+	// Authorizes reports whether it can, as it is configured.
+	Authorizes() bool
+	// CaptureAuthorized takes the money that is authorised in a session. It answers that
+	// it was captured, now or before, or that none ever will be: it was released, the
+	// bank refused it, or nothing was authorised, and then the session is expired.
+	// Errors: as Expire.
+	CaptureAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error)
+	// ReleaseAuthorized gives an authorisation up. It answers that the money had been
+	// captured before, or that none ever will be. Errors: as Expire.
+	ReleaseAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error)
+	// Authorizations lists every payment that is authorised and was neither captured nor
+	// released, in any order. The list ends at the first error.
+	Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error]
+}
+
 // A Courier is a Provider that says which of its webhooks were acknowledged. The audit
 // checks that nothing was acknowledged and forgotten.
 type Courier interface {
@@ -127,6 +148,9 @@ type Opening struct {
 	ReturnURL string `json:"return_url"`
 	// Description is one line for the buyer, DescriptionMaxLen bytes at most.
 	Description string `json:"description"`
+	// Authorize: the buyer's payment only authorises the money, see Authorizer. An attempt
+	// always has the same.
+	Authorize bool `json:"authorize,omitempty"`
 }
 
 // DescriptionMaxLen limits an Opening's description, in bytes.
@@ -135,12 +159,14 @@ const DescriptionMaxLen = 256
 // SessionStatus is the state of a session.
 type SessionStatus string
 
-// The states of a session. A session may leave open and processing, never the others.
+// The states of a session. A session may leave open, processing and authorized, never the
+// others.
 const (
 	SessionOpen       SessionStatus = "open"
 	SessionProcessing SessionStatus = "processing" // a payment is under way: it cannot be stopped any more
+	SessionAuthorized SessionStatus = "authorized" // paid, and the money waits to be captured or released
 	SessionCaptured   SessionStatus = "captured"
-	SessionFailed     SessionStatus = "failed"
+	SessionFailed     SessionStatus = "failed" // at an Authorizer also: released, or refused by the bank
 	SessionCanceled   SessionStatus = "canceled"
 	SessionExpired    SessionStatus = "expired"
 )
@@ -152,7 +178,7 @@ type Session struct {
 	Status  SessionStatus
 	// Visited: the provider knows more about the session than that it was expired.
 	Visited bool
-	Capture *domain.Capture // exactly where the status is captured
+	Capture *domain.Capture // exactly where the status is captured or authorized
 }
 
 // A Refund gives money of one payment back.

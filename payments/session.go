@@ -18,9 +18,8 @@ func (s Session) Event(amountMinor int64, currency string) (domain.PaymentEvent,
 		Session: s.Session, Order: s.Order, Payment: s.Session, AmountMinor: amountMinor, Currency: currency,
 	}
 	switch s.Status {
-	case SessionCaptured:
-		event.Type = domain.PaymentSucceeded
-		event.Payment, event.AmountMinor, event.Currency = s.Capture.Payment, s.Capture.AmountMinor, s.Capture.Currency
+	case SessionCaptured, SessionAuthorized:
+		event = s.Capture.Event("")
 	case SessionFailed:
 		event.Type = domain.PaymentFailed
 	case SessionCanceled:

@@ -111,10 +111,53 @@ func (s *Set) Expire(ctx context.Context, session string) (domain.ExpireOutcome,
 	if err != nil {
 		return domain.ExpireOutcome{}, err
 	}
-	if outcome.Captured {
-		if outcome.Capture, err = qualified(name, outcome.Capture); err != nil {
-			return domain.ExpireOutcome{}, strange("expire session", session, err)
-		}
+	return qualifiedOutcome("expire session", session, outcome)
+}
+
+// CaptureAuthorized takes the money that is authorised in a session. See Authorizer.
+func (s *Set) CaptureAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	return s.decide(ctx, "capture session", session, Authorizer.CaptureAuthorized)
+}
+
+// ReleaseAuthorized gives up what is authorised in a session. See Authorizer.
+func (s *Set) ReleaseAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	return s.decide(ctx, "release session", session, Authorizer.ReleaseAuthorized)
+}
+
+func (s *Set) decide(ctx context.Context, op, session string, how func(Authorizer, context.Context, string) (domain.ExpireOutcome, error)) (domain.ExpireOutcome, error) {
+	name, id := domain.SplitID(session)
+	if !s.Has(name) {
+		return domain.ExpireOutcome{}, notConfigured(op, session, name)
+	}
+	p, ok := s.providers[name].(Authorizer)
+	if !ok {
+		return domain.ExpireOutcome{}, strange(op, session, fmt.Errorf("payment provider %s does not authorise", name))
+	}
+	outcome, err := how(p, ctx, id)
+	if err != nil {
+		return domain.ExpireOutcome{}, err
+	}
+	if outcome.Authorized {
+		return domain.ExpireOutcome{}, strange(op, session, errors.New("it is still authorised"))
+	}
+	return qualifiedOutcome(op, session, outcome)
+}
+
+// Authorizes reports whether a provider can authorise first and capture later.
+func (s *Set) Authorizes(name string) bool {
+	p, ok := s.providers[name].(Authorizer)
+	return ok && p.Authorizes()
+}
+
+func qualifiedOutcome(op, session string, outcome domain.ExpireOutcome) (_ domain.ExpireOutcome, err error) {
+	if !outcome.Paid() {
+		return outcome, nil
+	}
+	if outcome.Captured == outcome.Authorized || outcome.Capture.Authorized != outcome.Authorized {
+		return domain.ExpireOutcome{}, strange(op, session, errors.New("it is captured and authorised at once"))
+	}
+	if outcome.Capture, err = qualified(domain.ProviderOf(session), outcome.Capture); err != nil {
+		return domain.ExpireOutcome{}, strange(op, session, err)
 	}
 	return outcome, nil
 }
@@ -127,6 +170,9 @@ func (s *Set) Session(ctx context.Context, session string) (Session, error) {
 	}
 	found.Session = session
 	if found.Capture != nil {
+		if found.Capture.Authorized != (found.Status == SessionAuthorized) {
+			return Session{}, strange("ask about session", session, fmt.Errorf("it is %s, and what is authorised says %t", found.Status, found.Capture.Authorized))
+		}
 		capture, err := qualified(domain.ProviderOf(session), *found.Capture)
 		if err != nil {
 			return Session{}, strange("ask about session", session, err)
@@ -136,8 +182,8 @@ func (s *Set) Session(ctx context.Context, session string) (Session, error) {
 	return found, nil
 }
 
-// Capture returns what was captured in a session. It returns false if nothing was
-// captured yet, or if the provider does not know the session.
+// Capture returns what was captured or authorised in a session. It returns false if
+// nothing was yet, or if the provider does not know the session.
 func (s *Set) Capture(ctx context.Context, session string) (domain.Capture, bool, error) {
 	found, err := s.Session(ctx, session)
 	if domain.CodeOf(err) == domain.CodeNotFound {
@@ -170,6 +216,9 @@ func (s *Set) session(ctx context.Context, session string) (Session, error) {
 // Refund gives a whole captured payment back, once: the payment is the key.
 func (s *Set) Refund(ctx context.Context, refund domain.Refund) error {
 	name, id := domain.SplitID(refund.Capture.Payment)
+	if refund.Capture.Authorized {
+		return &domain.Error{Code: domain.CodeInternal, Detail: "A payment that is only authorised is released, not refunded."}
+	}
 	p, ok := s.providers[name]
 	if !ok {
 		return notConfigured("refund", refund.Capture.Payment, name)
@@ -244,6 +293,17 @@ func qualifiedReversal(provider string, e domain.PaymentEvent) (_ domain.Payment
 	}
 	e.Payment = e.Reversal.Payment
 	return e, nil
+}
+
+// Authorizations lists what is authorised and was neither captured nor released, one
+// provider after the other.
+func (s *Set) Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error] {
+	return all(s, func(p Provider) iter.Seq2[domain.Capture, error] {
+		if authorizer, ok := p.(Authorizer); ok {
+			return authorizer.Authorizations(ctx)
+		}
+		return func(func(domain.Capture, error) bool) {}
+	}, qualified)
 }
 
 // Deliveries lists the acknowledged webhooks of the providers that report them.

@@ -135,8 +135,10 @@ func TestAProviderThatIsNotConfiguredIsUnknownNeverANo(t *testing.T) {
 	_, expireErr := set.Expire(ctx, "gone/cs_1")
 	_, _, captureErr := set.Capture(ctx, "ps_1")
 	_, knownErr := set.KnowsSession(ctx, "gone/cs_1")
+	_, takeErr := set.CaptureAuthorized(ctx, "gone/cs_1")
+	_, releaseErr := set.ReleaseAuthorized(ctx, "gone/cs_1")
 	for what, err := range map[string]error{
-		"open": openErr, "expire": expireErr, "capture": captureErr, "knows": knownErr,
+		"open": openErr, "expire": expireErr, "capture": captureErr, "knows": knownErr, "capture authorized": takeErr, "release authorized": releaseErr,
 		"refund": set.Refund(ctx, domain.Refund{Capture: domain.Capture{Payment: "gone/pi_1"}}),
 	} {
 		if !domain.IsUnknown(err) {
@@ -149,6 +151,30 @@ func TestAProviderThatIsNotConfiguredIsUnknownNeverANo(t *testing.T) {
 	_, err = set.Event(ctx, "gone", http.Header{}, nil)
 	if got := domain.CodeOf(err); got != domain.CodeNotFound {
 		t.Fatalf("domain.CodeOf(err) is %q, want %q", got, domain.CodeNotFound)
+	}
+}
+
+// plain is a provider that cannot authorise.
+type plain struct{ payments.Provider }
+
+func TestOnlyAProviderThatCanAuthorises(t *testing.T) {
+	ctx := t.Context()
+	set, err := payments.NewSet(plain{paymentstest.NewMemory()}, named{paymentstest.NewMemory(), "two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set.Authorizes("other") || !set.Authorizes("two") || set.Authorizes("gone") {
+		t.Errorf("authorises: other %t, two %t, gone %t", set.Authorizes("other"), set.Authorizes("two"), set.Authorizes("gone"))
+	}
+	if _, err := set.CaptureAuthorized(ctx, "other/cs_1"); !domain.IsUnknown(err) {
+		t.Errorf("a provider that cannot capture: %v, want an unknown error", err)
+	}
+	for c, err := range set.Authorizations(ctx) {
+		t.Errorf("it lists %+v, %v", c, err)
+	}
+	err = set.Refund(ctx, domain.Refund{Capture: domain.Capture{Payment: "two/pi_1", Authorized: true}})
+	if domain.CodeOf(err) != domain.CodeInternal {
+		t.Errorf("a refund of what was only authorised: %v", err)
 	}
 }
 

@@ -42,6 +42,8 @@ type world struct {
 	refundUnrecordable bool            // nor its refund
 	backAt             time.Time       // the provider refuses refunds before
 	free               bool            // the order that is refunded cost nothing
+	authorized         *domain.Capture // neither captured nor released
+	refuseCapture      bool            // the bank releases it instead
 
 	// what happened
 	why      domain.UnsoldReason
@@ -239,20 +241,53 @@ func (w *world) Expire(context.Context, string) (domain.ExpireOutcome, error) {
 		c := testCapture()
 		w.captured = &c
 	}
-	if w.captured != nil {
-		return domain.ExpireOutcome{Captured: true, Capture: *w.captured}, nil
+	return w.paid(), nil
+}
+
+func (w *world) paid() domain.ExpireOutcome {
+	switch {
+	case w.captured != nil:
+		return domain.ExpireOutcome{Captured: true, Capture: *w.captured}
+	case w.authorized != nil:
+		return domain.ExpireOutcome{Authorized: true, Capture: *w.authorized}
+	default:
+		return domain.ExpireOutcome{}
 	}
-	return domain.ExpireOutcome{}, nil
+}
+
+func (w *world) CaptureAuthorized(context.Context, string) (domain.ExpireOutcome, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("take"); err != nil {
+		return domain.ExpireOutcome{}, err
+	}
+	if w.authorized != nil && !w.refuseCapture {
+		taken := *w.authorized
+		taken.Authorized = false
+		w.captured = &taken
+	}
+	w.authorized = nil
+	return w.paid(), nil
+}
+
+func (w *world) ReleaseAuthorized(context.Context, string) (domain.ExpireOutcome, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fail("release"); err != nil {
+		return domain.ExpireOutcome{}, err
+	}
+	w.authorized = nil
+	return w.paid(), nil
 }
 
 func (w *world) Capture(context.Context, string) (domain.Capture, bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls = append(w.calls, "capture")
-	if w.captured == nil || w.now().Before(w.knownAt) {
-		return domain.Capture{}, false, nil
+	if paid := w.paid(); paid.Paid() && !w.now().Before(w.knownAt) {
+		return paid.Capture, true, nil
 	}
-	return *w.captured, true, nil
+	return domain.Capture{}, false, nil
 }
 
 func (w *world) Refund(_ context.Context, r domain.Refund) error {

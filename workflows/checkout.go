@@ -67,6 +67,7 @@ func newCheckout(order domain.Order) *checkout {
 			Metadata:    order.Metadata,
 			Provider:    order.Provider,
 			Session:     order.PaymentSession(),
+			Capture:     order.Capture,
 		},
 	}
 }
@@ -142,7 +143,7 @@ func (c *checkout) handle(ctx workflow.Context, m message) (err error) {
 		return nil // another attempt ended
 	}
 	switch m.event.Type {
-	case domain.PaymentSucceeded:
+	case domain.PaymentSucceeded, domain.PaymentAuthorized:
 		return c.settleReported(ctx, m.event.Capture())
 	case domain.PaymentFailed:
 		return c.release(ctx, domain.OrderFailed)
@@ -184,8 +185,8 @@ func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error
 	case err != nil:
 		return fmt.Errorf("expire the payment session of order %s: %w", c.order.ID, err)
 	}
-	if outcome.Captured {
-		return c.settleCaptured(ctx, outcome.Capture, ending)
+	if outcome.Paid() {
+		return c.settleAtEnd(ctx, outcome.Capture, ending)
 	}
 	return c.release(ctx, ending)
 }
@@ -263,11 +264,11 @@ func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error 
 	case err != nil:
 		return fmt.Errorf("ask about an unsealed event of order %s: %w", c.order.ID, err)
 	}
-	if found.Captured {
+	if found.Paid() {
 		return c.settle(ctx, found.Capture)
 	}
 	switch hint.Type {
-	case domain.PaymentSucceeded:
+	case domain.PaymentSucceeded, domain.PaymentAuthorized:
 		workflow.GetLogger(ctx).Warn("Ignored a payment's event that is not sealed: the provider took nothing", "Payment", hint.Payment)
 		return nil
 	case domain.PaymentFailed:
@@ -282,9 +283,17 @@ func (c *checkout) follow(ctx workflow.Context, hint domain.PaymentEvent) error 
 	}
 }
 
-// settleCaptured settles what the provider captured. A capture of the wrong amount pays
-// for nothing: it goes back, and the order ends as it was about to.
-func (c *checkout) settleCaptured(ctx workflow.Context, capture domain.Capture, ending domain.OrderStatus) error {
+// settleAtEnd settles what the buyer paid before the checkout gave up. A payment of the
+// wrong amount pays for nothing: it goes back, and the order ends as it was about to. So
+// does one that is only authorised, if the order is canceled: nobody was charged yet.
+func (c *checkout) settleAtEnd(ctx workflow.Context, capture domain.Capture, ending domain.OrderStatus) error {
+	if capture.Authorized && ending == domain.OrderCanceled {
+		err := c.release(ctx, ending)
+		if err != nil || c.state.Status != ending {
+			return err
+		}
+		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundCanceled})
+	}
 	err := c.settle(ctx, capture)
 	if err != nil || c.state.Status.Settled() {
 		return err
@@ -310,7 +319,7 @@ func (c *checkout) settleReported(ctx workflow.Context, capture domain.Capture) 
 		return c.handOverLate(ctx, capture)
 	case err != nil:
 		return fmt.Errorf("find the payment of order %s: %w", c.order.ID, err)
-	case found.Captured && found.Capture.Payment == capture.Payment:
+	case found.Paid() && found.Capture.Payment == capture.Payment:
 		return c.settle(ctx, found.Capture)
 	case capture.Payment == capture.Session:
 		// The provider took nothing under the session's own id, and the right payment may
@@ -344,6 +353,9 @@ func (c *checkout) settle(ctx workflow.Context, capture domain.Capture) error {
 		// The amount is not this order's price, so it buys no ticket. The hold stays
 		// until its deadline: the right payment may still come.
 		return c.handOver(ctx, LateInput{Capture: capture, Reason: domain.RefundWrongAmount})
+	}
+	if capture.Authorized {
+		return c.settleAuthorized(ctx, capture)
 	}
 	settled, err := c.sellHeld(ctx, capture)
 	if err != nil {
@@ -380,7 +392,7 @@ func (c *checkout) confirmFree(ctx workflow.Context) error {
 		c.enter(ctx, domain.OrderFailed)
 	case activities.SettleNoSeats, activities.SettleRefunding:
 		return c.release(ctx, domain.OrderExpired)
-	case activities.SettleUnpaid: // answers to other requests
+	case activities.SettleUnpaid, activities.SettleBooked, activities.SettleUncaptured: // answers to other requests
 		leaveToOthers("settlement of a free order", settled.Outcome)
 	default:
 		leaveToOthers("settlement", settled.Outcome)
@@ -414,7 +426,7 @@ func settlement(outcome activities.SettleOutcome) (domain.OrderStatus, domain.Re
 		return domain.OrderRefunding, domain.RefundUnrecordable
 	case activities.SettleNoSeats, activities.SettleRefunding:
 		return domain.OrderRefunding, domain.RefundNoneLeft
-	case activities.SettleUnpaid: // answers to other requests
+	case activities.SettleUnpaid, activities.SettleBooked, activities.SettleUncaptured: // answers to other requests
 	}
 	leaveToOthers("settlement", outcome)
 	return "", ""
@@ -465,7 +477,7 @@ func (c *checkout) settlePosted(ctx workflow.Context, ending domain.OrderStatus)
 	if err != nil {
 		return err
 	}
-	if found.Captured && found.Capture.Pays(&c.order) {
+	if found.Paid() && found.Capture.Pays(&c.order) {
 		return c.settle(ctx, found.Capture)
 	}
 	again, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
@@ -524,6 +536,7 @@ func (c *checkout) concludeSold(ctx workflow.Context, sale activities.Settled) b
 	case activities.SettleUnpaid:
 		return false
 	case activities.SettleSold, activities.SettleNoSeats, activities.SettleRefunding, activities.SettleUnrecordable: // answers to Settle
+	case activities.SettleBooked, activities.SettleUncaptured: // answers to BookSeats and ReturnUncaptured
 	}
 	leaveToOthers("record of an order", sale.Outcome)
 	return false
@@ -621,10 +634,10 @@ func (c *checkout) handleAfterEnd(ctx workflow.Context, m message) error {
 	switch {
 	case m.hint && c.state.Session == "":
 		return nil // nobody can pay any more
-	case m.hint && m.event.Type == domain.PaymentSucceeded:
+	case m.hint && m.event.Type.Paid():
 		var found activities.FoundCapture
 		answer := callProvider(ctx, askAboutHint, acts.FindCapture, c.state.Session)
-		if err := answer.Get(ctx, &found); err != nil || !found.Captured {
+		if err := answer.Get(ctx, &found); err != nil || !found.Paid() {
 			return err
 		}
 		capture = found.Capture

@@ -41,6 +41,10 @@ func (c *checkout) details() string {
 		if c.order.IsFree() {
 			return "**held**: it costs nothing, so the tickets are recorded at once"
 		}
+		if c.state.Authorized {
+			return fmt.Sprintf("**held**: the payment of %s is authorised; the seats are sold first, then the money is captured",
+				domain.FormatMoney(c.order.AmountMinor, c.order.Currency))
+		}
 		return fmt.Sprintf("**held** until %s: waiting for the payment of %s%s",
 			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), domain.FormatMoney(c.order.AmountMinor, c.order.Currency), c.declined())
 	case domain.OrderPaid:

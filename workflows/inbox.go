@@ -30,9 +30,9 @@ type message struct {
 	event  domain.PaymentEvent // unless cancel or open
 }
 
-// paid reports whether the message says that money was taken, and can be believed.
+// paid reports whether the message says that the buyer has paid, and can be believed.
 func (m message) paid() bool {
-	return !m.cancel && !m.open && !m.hint && m.event.Type == domain.PaymentSucceeded
+	return !m.cancel && !m.open && !m.hint && m.event.Type.Paid()
 }
 
 // declined reports whether the message says that an attempt to pay was declined.
@@ -129,7 +129,7 @@ func (b *inbox) hasPayment() bool { return slices.ContainsFunc(b.waiting, messag
 
 // saysPaid is hasPayment, hints included.
 func (b *inbox) saysPaid() bool {
-	return slices.ContainsFunc(b.waiting, func(m message) bool { return m.paid() || m.hint && m.event.Type == domain.PaymentSucceeded })
+	return slices.ContainsFunc(b.waiting, func(m message) bool { return m.paid() || m.hint && m.event.Type.Paid() })
 }
 
 // takePayment removes the first waiting message that reports money. Call it only after
@@ -290,5 +290,5 @@ const otherSessionChange = "money-of-another-session"
 
 func (c *checkout) isOtherSessions(report reported) bool {
 	event := report.PaymentEvent
-	return !report.unsealed && event.Type == domain.PaymentSucceeded && event.Order == c.order.ID && event.Usable() && !c.order.PaidIn(event.Session)
+	return !report.unsealed && event.Type.Paid() && event.Order == c.order.ID && event.Usable() && !c.order.PaidIn(event.Session)
 }

@@ -61,7 +61,7 @@ func LateTerms(state *domain.CheckoutState, capture domain.Capture) (input LateI
 
 // Late deals with money that comes after the end: it buys the seats again if that is
 // still wanted and some are left; otherwise the money goes back. Its result has status
-// paid or refunded.
+// paid or refunded; or failed and released, where the payment was only authorised.
 func Late(ctx workflow.Context, input LateInput) (domain.CheckoutState, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx) // a debt cannot be canceled
 	l := &late{LateInput: input}
@@ -75,6 +75,9 @@ func Late(ctx workflow.Context, input LateInput) (domain.CheckoutState, error) {
 	for _, next := range []func(workflow.Context) error{l.confirm, l.buy, l.giveBack} {
 		if err := next(ctx); err != nil || l.state.Status == domain.OrderPaid {
 			return l.state, err
+		}
+		if l.state.Released {
+			break
 		}
 	}
 	return l.state, workflow.UpsertTypedSearchAttributes(ctx, EndingAttribute.ValueSet(string(l.state.Status)))
@@ -99,7 +102,7 @@ func (l *late) enter(ctx workflow.Context, status domain.OrderStatus) {
 	if l.Order != nil {
 		l.state.Lines = l.Order.Lines
 	}
-	if status == domain.OrderPaid || status == domain.OrderRefunded {
+	if status == domain.OrderPaid || status == domain.OrderRefunded || status == domain.OrderFailed {
 		l.state.Ended = workflow.Now(ctx)
 	}
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**%s**: %s (%s)", status, domain.FormatMoney(l.Capture.AmountMinor, l.Capture.Currency), l.Reason))
@@ -136,7 +139,7 @@ func (l *late) ask(ctx workflow.Context) error {
 		left = l.Order.HoldTimeout + domain.HoldGraceDefault
 	}
 	found, err := findCapture(ctx, l.Capture.Session, left)
-	if err == nil && found.Captured && found.Capture.Payment == l.Capture.Payment {
+	if err == nil && found.Paid() && found.Capture.Payment == l.Capture.Payment {
 		l.Capture, l.confirmed = found.Capture, true
 	}
 	return err
@@ -188,6 +191,9 @@ func (l *late) buy(ctx workflow.Context) error {
 	if !l.Rebook || l.Order == nil {
 		return nil
 	}
+	if l.Capture.Authorized {
+		return l.buyAuthorized(ctx)
+	}
 	bookings := []domain.Booking{domain.BookedByRebook}
 	if l.HoldMayStand {
 		bookings = []domain.Booking{domain.BookedByHold, domain.BookedByRebook}
@@ -209,7 +215,7 @@ func (l *late) buy(ctx workflow.Context) error {
 			return nil
 		case activities.SettleNoSeats:
 			continue
-		case activities.SettleUnpaid: // the answer to other questions
+		case activities.SettleUnpaid, activities.SettleBooked, activities.SettleUncaptured: // answers to other questions
 		}
 		leaveToOthers("settlement", settled.Outcome)
 	}
@@ -233,6 +239,11 @@ func sell(ctx workflow.Context, order *domain.Order, capture domain.Capture, boo
 // giveBack records the debt, pays it, and records that it is paid. In that order, because
 // money that is due must be visible the whole time.
 func (l *late) giveBack(ctx workflow.Context) error {
+	if l.Capture.Authorized {
+		if err := l.giveUp(ctx); err != nil || l.state.Released {
+			return err
+		}
+	}
 	if err := l.awaitCapture(ctx); err != nil {
 		return err
 	}

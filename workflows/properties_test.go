@@ -63,11 +63,22 @@ type books struct {
 	done   map[string]bool   // refunds
 
 	// Provider.
-	session  string // open, captured, failed, canceled, expired
+	session  string // open, authorized, captured, failed, canceled, expired
 	captures []domain.Capture
 	takenAt  []time.Time   // of each
+	ofIt     int           // which of them is the session's, if it is captured
+	payments int           // authorised or captured
+	auth     *authorized   // the session's, if it only authorises
+	refuse   bool          // the bank does not capture what it has authorised
 	lag      time.Duration // until the provider shows what it took; expire knows at once
 	refunds  map[string]int
+}
+
+// authorized is a payment that waits to be captured or released.
+type authorized struct {
+	domain.Capture
+	at    time.Time
+	state string // "", captured, released
 }
 
 var errLost = errors.New("the answer was lost")
@@ -303,11 +314,50 @@ func (b *books) Expire(context.Context, string) (domain.ExpireOutcome, error) {
 		switch b.session {
 		case "open":
 			b.session = "expired"
-		case "captured":
-			return domain.ExpireOutcome{Captured: true, Capture: b.captures[0]}, nil
 		}
-		return domain.ExpireOutcome{}, nil
+		return b.paid(), nil
 	})
+}
+
+func (b *books) paid() domain.ExpireOutcome {
+	switch b.session {
+	case "captured":
+		return domain.ExpireOutcome{Captured: true, Capture: b.captures[b.ofIt]}
+	case "authorized":
+		return domain.ExpireOutcome{Authorized: true, Capture: b.auth.Capture}
+	default:
+		return domain.ExpireOutcome{}
+	}
+}
+
+func (b *books) CaptureAuthorized(context.Context, string) (domain.ExpireOutcome, error) {
+	return call(b, "take", func() (domain.ExpireOutcome, error) {
+		b.decide(!b.refuse)
+		return b.paid(), nil
+	})
+}
+
+func (b *books) ReleaseAuthorized(context.Context, string) (domain.ExpireOutcome, error) {
+	return call(b, "release", func() (domain.ExpireOutcome, error) {
+		b.decide(false)
+		return b.paid(), nil
+	})
+}
+
+// decide captures what is authorised, or releases it. A session in which nothing is can
+// never be paid after that.
+func (b *books) decide(capture bool) {
+	switch {
+	case b.session == "open":
+		b.session = "expired"
+	case b.session == "authorized" && capture:
+		taken := b.auth.Capture
+		taken.Authorized = false
+		b.session, b.auth.state, b.ofIt = "captured", "captured", len(b.captures)
+		b.captures, b.takenAt = append(b.captures, taken), append(b.takenAt, b.now())
+	case b.session == "authorized":
+		b.session, b.auth.state = "failed", "released"
+	}
 }
 
 func (b *books) Capture(context.Context, string) (domain.Capture, bool, error) {
@@ -316,10 +366,13 @@ func (b *books) Capture(context.Context, string) (domain.Capture, bool, error) {
 		ok      bool
 	}
 	f, err := call(b, "capture", func() (found, error) {
-		if !b.shown(0) {
+		switch {
+		case b.session == "authorized":
+			return found{b.auth.Capture, !b.now().Before(b.auth.at.Add(b.lag))}, nil
+		case !b.shown(b.ofIt):
 			return found{}, nil
 		}
-		return found{b.captures[0], true}, nil
+		return found{b.captures[b.ofIt], true}, nil
 	})
 	return f.capture, f.ok, err
 }
@@ -373,14 +426,18 @@ type play struct {
 func newPlay(t *rapid.T) *play {
 	order := testOrder()
 	order.Lines = []domain.Line{{Class: "A", Ledger: 10, Quantity: 1, UnitPriceMinor: order.AmountMinor}}
+	if rapid.Bool().Draw(t, "seats first") {
+		order.Capture = domain.CaptureAfterSeats
+	}
 	b := &books{
 		order: order, fails: map[string][]bool{}, free: rapid.Int64Range(0, 3).Draw(t, "free"),
 		greedy: rapid.Bool().Draw(t, "greedy"), perksLeft: rapid.Int64Range(0, 1).Draw(t, "perks"),
 		lag:          time.Duration(rapid.IntRange(0, 5).Draw(t, "lag")) * time.Second,
 		unrecordable: rapid.IntRange(0, 9).Draw(t, "unrecordable") == 0,
+		refuse:       rapid.IntRange(0, 3).Draw(t, "the bank refuses captures") == 0,
 		bought:       map[string]string{}, done: map[string]bool{}, session: "open", refunds: map[string]int{},
 	}
-	for _, step := range []string{"hold", "post", "void", "perk", "rebook", "unsell", "record", "order", "begin", "finish", "expire", "capture", "refund"} {
+	for _, step := range []string{"hold", "post", "void", "perk", "rebook", "unsell", "record", "order", "begin", "finish", "expire", "capture", "refund", "take", "release"} {
 		b.fails[step] = rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, "failures of "+step)
 	}
 	seconds := func(name string, least, most int) time.Duration {
@@ -489,6 +546,10 @@ func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
 	defer p.mu.Unlock()
 	open := p.session == "open" && p.hold != "" && p.hold != "refused" // the pay link comes with the hold
 	switch {
+	case turn.what == "pay" && open && p.order.AuthorizesFirst():
+		return p.authorizeNow(0), true
+	case turn.what == "pay wrong" && open && p.order.AuthorizesFirst():
+		return p.authorizeNow(-1), true
 	case turn.what == "pay" && open:
 		return p.captureNow(0), true
 	case turn.what == "pay wrong" && open:
@@ -501,7 +562,7 @@ func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
 	case turn.what == "cancel at provider" && open:
 		p.session = "canceled"
 		return p.eventOf(domain.PaymentCanceled, domain.Capture{Payment: "ps_" + p.order.ID.String()}), true
-	case p.lost && len(p.captures) > 0: // a provider that loses reports as well must not capture twice: nobody could know
+	case p.lost && p.payments > 0: // a provider that loses reports as well must not capture twice: nobody could know
 		return event, false
 	case turn.what == "capture": // whatever was promised
 		return p.captureNow(0), true
@@ -513,19 +574,30 @@ func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
 }
 
 func (p *play) captureNow(differs int64) domain.PaymentEvent {
-	payment := "ps_" + p.order.ID.String()
-	if n := len(p.captures); n > 0 {
-		payment = fmt.Sprintf("%s.%d", payment, n+1)
-	}
-	c := domain.Capture{
-		Payment: payment, Session: "ps_" + p.order.ID.String(), Order: p.order.ID,
-		AmountMinor: p.order.AmountMinor + differs, Currency: p.order.Currency,
-	}
+	c := p.nextPayment(differs)
 	if p.session == "open" {
-		p.session = "captured"
+		p.session, p.ofIt = "captured", len(p.captures)
 	}
 	p.captures, p.takenAt = append(p.captures, c), append(p.takenAt, p.now())
 	return p.eventOf(domain.PaymentSucceeded, c)
+}
+
+func (p *play) authorizeNow(differs int64) domain.PaymentEvent {
+	c := p.nextPayment(differs)
+	c.Authorized = true
+	p.session, p.auth = "authorized", &authorized{Capture: c, at: p.now()}
+	return p.eventOf(domain.PaymentAuthorized, c)
+}
+
+func (p *play) nextPayment(differs int64) domain.Capture {
+	payment := "ps_" + p.order.ID.String()
+	if p.payments++; p.payments > 1 {
+		payment = fmt.Sprintf("%s.%d", payment, p.payments)
+	}
+	return domain.Capture{
+		Payment: payment, Session: "ps_" + p.order.ID.String(), Order: p.order.ID,
+		AmountMinor: p.order.AmountMinor + differs, Currency: p.order.Currency,
+	}
 }
 
 func (p *play) eventOf(kind domain.PaymentEventType, c domain.Capture) domain.PaymentEvent {
@@ -539,7 +611,7 @@ func (p *play) eventOf(kind domain.PaymentEventType, c domain.Capture) domain.Pa
 // asksAnyway: an event may only get lost while the box office will still ask:
 // it has heard nothing of the session, and its deadline is to come.
 func (p *play) asksAnyway(event domain.PaymentEvent) bool {
-	return event.Type != domain.PaymentSucceeded || p.session == "captured" && len(p.captures) == 1 && p.hold == "held"
+	return !event.Type.Paid() || (p.session == "captured" || p.session == "authorized") && p.payments == 1 && p.hold == "held"
 }
 
 // crash is what a worker did before it died, of which the history knows nothing.
@@ -548,11 +620,19 @@ func (p *play) crash(how string, event domain.PaymentEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expire()
-	if how == "" || event.Type != domain.PaymentSucceeded || !event.Capture().Pays(&p.order) || p.hold != "held" || p.late[event.Payment] {
+	if how == "" || !event.Type.Paid() || !event.Capture().Pays(&p.order) || p.hold != "held" || p.late[event.Payment] {
 		return
 	}
-	if p.post() == domain.PostPosted && how == "record" {
-		_, _ = p.record(domain.Sold{Order: p.order, Capture: event.Capture(), Booking: domain.BookedByHold, PaidAt: p.now(), PerkTaken: p.takePerk()})
+	if p.post() != domain.PostPosted || how != "record" {
+		return
+	}
+	capture := event.Capture()
+	if capture.Authorized {
+		p.decide(!p.refuse)
+		capture = p.paid().Capture
+	}
+	if capture.Payment == event.Payment {
+		_, _ = p.record(domain.Sold{Order: p.order, Capture: capture, Booking: domain.BookedByHold, PaidAt: p.now(), PerkTaken: p.takePerk()})
 	}
 }
 
@@ -602,7 +682,7 @@ func (p *play) afterwards() {
 		}
 	}
 	for _, event := range p.pending {
-		if event.Type == domain.PaymentSucceeded {
+		if event.Type.Paid() {
 			p.payAfterEnd(event)
 		}
 	}
@@ -660,6 +740,9 @@ func (p *play) requireInvariants() {
 			p.t.Fatalf("I2: payment %s was refunded: %v, recorded so: %v", c.Payment, refunded, p.done[c.Payment])
 		}
 		standing += count(!refunded)
+	}
+	if a := p.auth; a != nil && (a.state == "" || a.state == "released" && (p.refunds[a.Payment] > 0 || p.sold != nil && p.sold.Capture.Payment == a.Payment)) {
+		p.t.Fatalf("I2: payment %s was authorised and is %q, refunds %d, sold %+v", a.Payment, a.state, p.refunds[a.Payment], p.sold)
 	}
 	if p.sold != nil && !slices.ContainsFunc(p.captures, func(c domain.Capture) bool { return c == p.sold.Capture && c.Pays(&p.order) }) {
 		p.t.Fatalf("I3: tickets for %+v, captured were %+v", p.sold.Capture, p.captures)

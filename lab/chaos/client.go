@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"boxoffice/client"
+	"boxoffice/domain"
 	"boxoffice/lab/mockpayclient"
 	server "boxoffice/mockpay"
 	"boxoffice/pace"
@@ -66,6 +67,7 @@ type saleTerms struct {
 	a, b, perks         int64
 	holdSeconds, limits int64
 	oneCheckout         bool // a buyer
+	seatsFirst          bool // the money is captured after them
 }
 
 func (c *caller) openSale(ctx context.Context, s saleTerms) error {
@@ -73,6 +75,9 @@ func (c *caller) openSale(ctx context.Context, s saleTerms) error {
 		ID: s.id, Name: "Chaos", Currency: "EUR", HoldSeconds: &s.holdSeconds, BuyerLimit: &s.limits, OneCheckoutPerBuyer: &s.oneCheckout,
 		Classes: []client.CreateClassBody{{Class: "A", Price: 6500, Capacity: s.a}, {Class: "B", Price: 3500, Capacity: s.b}},
 		Perk:    &client.CreatePerkBody{Name: "T-shirt", Capacity: s.perks},
+	}
+	if s.seatsFirst {
+		sale.Capture = string(domain.CaptureAfterSeats)
 	}
 	return insist(ctx, func(ctx context.Context) error {
 		_, err := c.organiser.CreateSale(ctx, sale)

@@ -339,7 +339,7 @@ func (w *world) mischief() *server.Mischief {
 	for _, trick := range []server.Trick{
 		server.TrickDelay, server.TrickDuplicate, server.TrickReorder, server.TrickLose, server.TrickForge, server.TrickReplay,
 		server.TrickWrongAmount, server.TrickWrongCurrency, server.TrickContradict, server.TrickCaptureAtExpire, server.TrickCaptureLate,
-		server.TrickDecline, server.TrickErrors,
+		server.TrickDecline, server.TrickRefuseCapture, server.TrickErrors,
 	} {
 		rates[trick] = 0.04
 	}

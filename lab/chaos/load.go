@@ -125,7 +125,7 @@ func (l *load) openNextSale(ctx context.Context) error {
 	seats := max(6, int64(l.rate*saleEvery.Seconds()/2))
 	terms := saleTerms{
 		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, perks: 4, holdSeconds: holdSeconds, limits: 3,
-		oneCheckout: n%2 == 0, // the faults find both
+		oneCheckout: n%2 == 0, seatsFirst: n%3 == 1, // the faults find both of each
 	}
 	err := l.client.openSale(ctx, terms)
 	if err != nil {
@@ -309,6 +309,9 @@ func (b *buyer) pay(ctx context.Context, p client.CheckoutView) {
 			status, err = b.load.client.pay(ctx, p, mockpay.OutcomeSucceeded)
 			return err
 		})
+	}
+	if err == nil && status == mockpay.SessionAuthorized {
+		b.load.record.count("authorised at the provider") // it is captured or released: the audit says which
 	}
 	if err == nil && status == mockpay.SessionCaptured {
 		b.load.record.note(p, "captured", func(a *acknowledged) { a.captured = true })

@@ -51,6 +51,12 @@ func (m *MockPay) Pay(ctx context.Context, session, link string, outcome mockpay
 	return now.Status, err
 }
 
+// Session reads a session.
+func (m *MockPay) Session(ctx context.Context, session string) (read mockpay.Session, err error) {
+	err = m.ask(ctx, http.MethodGet, mockpay.SessionsPath+url.PathEscape(session), nil, &read)
+	return read, err
+}
+
 // Decline makes the nth attempt in a session, which is declined, once.
 func (m *MockPay) Decline(ctx context.Context, session string, nth int) error {
 	return m.ask(ctx, http.MethodPost, sessionPath(session, "pay"), mockpay.PayRequest{Outcome: mockpay.OutcomeDeclined, Attempt: nth}, nil)

@@ -70,8 +70,22 @@ func NewClient(baseURL string, httpClient *http.Client) (*Client, error) {
 // Expire forbids any further payment for the order, unless one was already captured. The
 // provider decides atomically, and for good.
 func (c *Client) Expire(ctx context.Context, order domain.OrderID) (domain.ExpireOutcome, error) {
-	session := SessionID(order)
-	req := call{op: "expire", id: session, method: http.MethodPost, path: SessionsPath + session + "/expire"}
+	return c.decide(ctx, "expire", SessionID(order), "/expire")
+}
+
+// CaptureAuthorized takes what is authorised in a session; ReleaseAuthorized gives it up.
+// The provider decides atomically, and for good.
+func (c *Client) CaptureAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	return c.decide(ctx, "capture", session, "/authorization/capture")
+}
+
+// ReleaseAuthorized gives up what is authorised in a session.
+func (c *Client) ReleaseAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	return c.decide(ctx, "release", session, "/authorization/release")
+}
+
+func (c *Client) decide(ctx context.Context, op, session, path string) (domain.ExpireOutcome, error) {
+	req := call{op: op, id: session, method: http.MethodPost, path: SessionsPath + url.PathEscape(session) + path}
 	var expiry Expiry
 	if err := c.do(ctx, req, &expiry); err != nil {
 		return domain.ExpireOutcome{}, err
@@ -79,11 +93,12 @@ func (c *Client) Expire(ctx context.Context, order domain.OrderID) (domain.Expir
 	switch expiry.Status {
 	case SessionExpired:
 		return domain.ExpireOutcome{}, nil
-	case SessionCaptured:
-		if err := checkCapture(expiry.Capture, session); err != nil {
+	case SessionCaptured, SessionAuthorized:
+		isAuthorized := expiry.Status == SessionAuthorized
+		if err := checkCapture(expiry.Capture, session, isAuthorized); err != nil {
 			return domain.ExpireOutcome{}, req.unknown(err)
 		}
-		return domain.ExpireOutcome{Captured: true, Capture: *expiry.Capture}, nil
+		return domain.ExpireOutcome{Captured: !isAuthorized, Authorized: isAuthorized, Capture: *expiry.Capture}, nil
 	default:
 		return domain.ExpireOutcome{}, req.unknown(fmt.Errorf("the provider answered status %q", expiry.Status))
 	}
@@ -104,7 +119,12 @@ func (c *Client) Session(ctx context.Context, session string) (Session, error) {
 		return Session{}, req.unknown(fmt.Errorf("the provider answered status %q with capture %t", s.Status, s.Capture != nil))
 	}
 	if s.Capture != nil {
-		if err := checkCapture(s.Capture, session); err != nil {
+		if err := checkCapture(s.Capture, session, false); err != nil {
+			return Session{}, req.unknown(err)
+		}
+	}
+	if s.Status == SessionAuthorized {
+		if err := checkCapture(s.Authorized, session, true); err != nil {
 			return Session{}, req.unknown(err)
 		}
 	}
@@ -165,6 +185,12 @@ func (c *Client) refund(ctx context.Context, request RefundRequest) error {
 // first error.
 func (c *Client) Captures(ctx context.Context) iter.Seq2[domain.Capture, error] {
 	return list[domain.Capture](ctx, c, "captures", CapturesPath, nil)
+}
+
+// Authorizations lists every payment that was neither captured nor released, oldest first.
+// The list ends at the first error.
+func (c *Client) Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error] {
+	return list[domain.Capture](ctx, c, "authorizations", AuthorizationsPath, nil)
 }
 
 // Refunds lists every refund that the provider made, oldest first. The list ends at the
@@ -310,10 +336,12 @@ func codeOfStatus(status int) (_ domain.Code, definite bool) {
 
 // checkCapture refuses a capture that cannot belong to the requested session: booking it
 // would sell the wrong order.
-func checkCapture(c *domain.Capture, session string) error {
+func checkCapture(c *domain.Capture, session string, authorized bool) error {
 	switch {
 	case c == nil:
-		return errors.New("the provider answered captured without the capture")
+		return errors.New("the provider answered captured or authorized without the money")
+	case c.Authorized != authorized:
+		return fmt.Errorf("the provider answered a payment that is authorized: %t, want %t", c.Authorized, authorized)
 	case c.Session != session || SessionID(c.Order) != session:
 		return fmt.Errorf("the provider answered a capture of session %q, order %s", c.Session, c.Order)
 	case !domain.ValidPaymentID(c.Payment) || c.AmountMinor < 0 || !domain.ValidCurrency(c.Currency):

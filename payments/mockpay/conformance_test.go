@@ -83,6 +83,9 @@ func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentst
 		mockpay.OutcomeSucceeded: mockpay.SessionCaptured, mockpay.OutcomeFailed: mockpay.SessionFailed, mockpay.OutcomeCanceled: mockpay.SessionCanceled,
 		mockpay.OutcomeDeclined: mockpay.SessionOpen,
 	}[outcome]
+	if session.Authorize && want == mockpay.SessionCaptured {
+		want = mockpay.SessionAuthorized
+	}
 	if session.Status != want {
 		return fmt.Errorf("the session is %s", session.Status)
 	}

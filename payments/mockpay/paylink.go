@@ -39,6 +39,7 @@ type PayLink struct {
 	ExpiresAt   time.Time // whole milliseconds; after this no payment is taken
 	ReturnURL   string    // where the buyer goes afterwards: absolute, http or https
 	Description string    // one line for the buyer
+	Authorize   bool      // the payment only authorises the money
 }
 
 // Session is the payment session that the link opens.
@@ -79,8 +80,15 @@ func (p *PayLinks) URL(l PayLink) (string, error) {
 		"description": {l.Description},
 		"signature":   {base64.RawURLEncoding.EncodeToString(l.mac(p.keys[0]))},
 	}
+	if l.Authorize {
+		query.Set("authorize", authorizeYes)
+	}
 	return p.base + PayPath + l.Session() + "?" + query.Encode(), nil
 }
+
+// authorizeYes is the parameter's only value. Links that take the money at once have no
+// such parameter, as links of earlier releases.
+const authorizeYes = "1"
 
 // Parse reads the link from the session and the query of a pay page's address. It ignores
 // parameters that are not the link's. Every failure is a *domain.Error: CodeForged if URL
@@ -124,7 +132,11 @@ func parsePayLink(session, rawQuery string) (PayLink, []byte, error) {
 	if err := errors.Join(errAmount, errExpires, errSignature); err != nil {
 		return unreadable("The pay link's amount, expiry or signature cannot be read.", err)
 	}
+	if given := query["authorize"]; len(given) > 1 || len(given) == 1 && given[0] != authorizeYes {
+		return unreadable("The pay link's authorize must be 1, or not there.", nil)
+	}
 	return PayLink{
+		Authorize:   query.Has("authorize"),
 		Order:       order,
 		AmountMinor: amount,
 		Currency:    query.Get("currency"),
@@ -137,10 +149,14 @@ func parsePayLink(session, rawQuery string) (PayLink, []byte, error) {
 // mac puts each field's length before it, so that no two lists of fields read the same.
 func (l PayLink) mac(key []byte) []byte {
 	h := hmac.New(sha256.New, key)
-	for _, field := range []string{
+	fields := []string{
 		l.Order.String(), strconv.FormatInt(l.AmountMinor, 10), l.Currency,
 		strconv.FormatInt(l.ExpiresAt.UnixMilli(), 10), l.ReturnURL, l.Description,
-	} {
+	}
+	if l.Authorize {
+		fields = append(fields, "authorize")
+	}
+	for _, field := range fields {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(field)))
 		h.Write(n[:])

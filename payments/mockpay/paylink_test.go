@@ -68,6 +68,35 @@ func TestPayLinkComesBackAsItWasMade(t *testing.T) {
 	}
 }
 
+// A link that takes the money at once is as it always was, and neither can be made of the other.
+func TestPayLinkThatOnlyAuthorises(t *testing.T) {
+	p := payLinks(t, fixtureSecret)
+	link := fixtureLink(t)
+	session, atOnce := address(t, p, link)
+	link.Authorize = true
+	_, later := address(t, p, link)
+	if atOnce.Has("authorize") || later.Get("authorize") != "1" {
+		t.Fatalf("authorize is %q and %q", atOnce.Get("authorize"), later.Get("authorize"))
+	}
+	if got, err := p.Parse(session, later.Encode()); err != nil || got != link {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	later.Del("authorize")
+	atOnce.Set("authorize", "1")
+	for name, tt := range map[string]struct {
+		query url.Values
+		want  domain.Code
+	}{"left out": {later, domain.CodeForged}, "put in": {atOnce, domain.CodeForged}} {
+		if _, err := p.Parse(session, tt.query.Encode()); domain.CodeOf(err) != tt.want {
+			t.Errorf("%s: %v, want %s", name, err, tt.want)
+		}
+	}
+	atOnce.Set("authorize", "yes")
+	if _, err := p.Parse(session, atOnce.Encode()); domain.CodeOf(err) != domain.CodeInvalid {
+		t.Errorf("authorize=yes: %v", err)
+	}
+}
+
 func TestPayLinkIgnoresForeignParameters(t *testing.T) {
 	p := payLinks(t, fixtureSecret)
 	session, query := address(t, p, fixtureLink(t))

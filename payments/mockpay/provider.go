@@ -53,8 +53,9 @@ type Provider struct {
 }
 
 var (
-	_ payments.Local   = (*Provider)(nil)
-	_ payments.Courier = (*Provider)(nil)
+	_ payments.Local      = (*Provider)(nil)
+	_ payments.Courier    = (*Provider)(nil)
+	_ payments.Authorizer = (*Provider)(nil)
 )
 
 // Name implements payments.Provider.
@@ -67,7 +68,7 @@ func (p *Provider) SessionOf(order domain.OrderID) string { return SessionID(ord
 func (p *Provider) Page(o payments.Opening) (domain.PayPage, error) {
 	url, err := p.links.URL(PayLink{
 		Order: o.Order, AmountMinor: o.AmountMinor, Currency: o.Currency, ExpiresAt: o.ExpiresAt.Truncate(time.Millisecond),
-		ReturnURL: o.ReturnURL, Description: o.Description,
+		ReturnURL: o.ReturnURL, Description: o.Description, Authorize: o.Authorize,
 	})
 	return domain.PayPage{Session: SessionID(o.Order), URL: url}, err
 }
@@ -92,9 +93,31 @@ func (p *Provider) Session(ctx context.Context, session string) (payments.Sessio
 	if err != nil {
 		return payments.Session{}, err
 	}
+	capture := s.Capture
+	if s.Status == SessionAuthorized {
+		capture = s.Authorized
+	}
 	return payments.Session{
-		Session: s.Session, Order: s.Order, Status: payments.SessionStatus(s.Status), Visited: s.Opened(), Capture: s.Capture,
+		Session: s.Session, Order: s.Order, Status: payments.SessionStatus(s.Status), Visited: s.Opened(), Capture: capture,
 	}, nil
+}
+
+// Authorizes implements payments.Authorizer.
+func (p *Provider) Authorizes() bool { return true }
+
+// CaptureAuthorized implements payments.Authorizer.
+func (p *Provider) CaptureAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	return p.client.CaptureAuthorized(ctx, session)
+}
+
+// ReleaseAuthorized implements payments.Authorizer.
+func (p *Provider) ReleaseAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	return p.client.ReleaseAuthorized(ctx, session)
+}
+
+// Authorizations implements payments.Authorizer.
+func (p *Provider) Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error] {
+	return p.client.Authorizations(ctx)
 }
 
 // Refund implements payments.Provider.

@@ -9,11 +9,13 @@ import (
 // The provider's API, below its base URL. Every list takes the parameters
 // `after` (a Page's Next) and `limit` (1–ListLimitMax).
 const (
-	SessionsPath   = "/v1/sessions/" // GET {session}; POST {session}/pay, {session}/expire
-	RefundsPath    = "/v1/refunds"   // GET, POST
-	DisputesPath   = "/v1/disputes"  // GET; see also DisputeRequest
-	CapturesPath   = "/v1/captures"
-	DeliveriesPath = "/v1/deliveries" // ?state=acknowledged (default), pending or abandoned
+	SessionsPath = "/v1/sessions/" // GET {session}; POST {session}/pay, {session}/expire, {session}/authorization/capture, …/release
+	RefundsPath  = "/v1/refunds"   // GET, POST
+	DisputesPath = "/v1/disputes"  // GET; see also DisputeRequest
+	CapturesPath = "/v1/captures"
+	// AuthorizationsPath lists what was neither captured nor released.
+	AuthorizationsPath = "/v1/authorizations"
+	DeliveriesPath     = "/v1/deliveries" // ?state=acknowledged (default), pending or abandoned
 )
 
 // ListLimitMax is how many entries a Page has at most.
@@ -22,9 +24,12 @@ const ListLimitMax = 1000
 // SessionStatus is the state of a payment session.
 type SessionStatus string
 
-// The states of a session. A session leaves only open; what it becomes is decided once.
+// The states of a session. A session leaves only open and authorized; what it becomes is
+// decided once. An authorisation that is released, or refused by the bank, has failed.
 const (
-	SessionOpen     SessionStatus = "open"
+	SessionOpen       SessionStatus = "open"
+	SessionAuthorized SessionStatus = "authorized"
+
 	SessionCaptured SessionStatus = "captured"
 	SessionFailed   SessionStatus = "failed"
 	SessionCanceled SessionStatus = "canceled"
@@ -44,6 +49,10 @@ type Session struct {
 	EndedAt     time.Time       `json:"ended_at,omitzero"`  // zero while open
 	Declines    int             `json:"declines,omitempty"` // attempts that were declined; domain.DeclinesMax of them fail the session
 	Capture     *domain.Capture `json:"capture,omitempty"`  // when captured
+	// Authorize, of the pay link: the buyer's payment only authorises. Authorized is what
+	// it authorised, whatever became of it.
+	Authorize  bool            `json:"authorize,omitempty"`
+	Authorized *domain.Capture `json:"authorized,omitempty"`
 }
 
 // Opened reports whether anybody ever opened the session's pay page. The provider knows a
@@ -72,11 +81,12 @@ type PayRequest struct {
 	Attempt int `json:"attempt,omitempty"`
 }
 
-// An Expiry answers expire. Status is SessionExpired or SessionCaptured, and never
-// changes.
+// An Expiry answers expire, and what captures or releases an authorisation. Status is
+// SessionExpired or SessionCaptured, and never changes; expire also answers
+// SessionAuthorized, until that is decided.
 type Expiry struct {
 	Status  SessionStatus   `json:"status"`
-	Capture *domain.Capture `json:"capture,omitempty"` // when captured
+	Capture *domain.Capture `json:"capture,omitempty"` // when captured or authorized
 }
 
 // A RefundRequest gives back a captured payment, or part of it.

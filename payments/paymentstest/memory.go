@@ -55,11 +55,13 @@ type Memory struct {
 	refunds  []memoryRefund
 	disputes []domain.Reversal
 	webhooks []Webhook
+	refusing bool
 }
 
 type memorySession struct {
 	payments.Session
-	opening payments.Opening
+	opening  payments.Opening
+	released *domain.Capture // what was authorised before
 }
 
 type memoryRefund struct {
@@ -103,6 +105,14 @@ const (
 	BreakElsewhereRefunded Break = "a refund gives back what somebody gave back before"
 	BreakElsewhereListed   Break = "a refund made elsewhere passes for one of ours"
 	BreakOwnRefundTold     Break = "a refund of ours is told as one made elsewhere"
+	BreakAuthorizeTakes    Break = "an authorisation takes the money"
+	BreakAuthorizeLost     Break = "expire says nothing of an authorisation"
+	BreakAuthorizeUnlisted Break = "an authorisation is not listed"
+	BreakCaptureTwice      Break = "an authorisation is captured twice"
+	BreakCaptureReleased   Break = "what was released is captured"
+	BreakReleaseCaptured   Break = "release says nothing of a capture"
+	BreakReleaseLists      Break = "what was released is still listed"
+	BreakCaptureOpens      Break = "a session in which nothing was authorised can be paid after its capture"
 )
 
 // Breaks lists every break but none.
@@ -113,6 +123,8 @@ var Breaks = []Break{
 	BreakDeclineEnds, BreakDeclineFails, BreakDeclineCaptures,
 	BreakDisputeRefunded, BreakDisputeForgotten, BreakDisputeListed, BreakDisputeState,
 	BreakElsewhereRefunded, BreakElsewhereListed, BreakOwnRefundTold,
+	BreakAuthorizeTakes, BreakAuthorizeLost, BreakAuthorizeUnlisted,
+	BreakCaptureTwice, BreakCaptureReleased, BreakReleaseCaptured, BreakReleaseLists, BreakCaptureOpens,
 }
 
 // NewMemory makes a provider that has seen nothing yet.
@@ -123,7 +135,7 @@ func NewMemory() *Memory {
 	}
 }
 
-var _ payments.Provider = (*Memory)(nil)
+var _ payments.Authorizer = (*Memory)(nil)
 
 // Name implements payments.Provider.
 func (m *Memory) Name() string { return MemoryName }
@@ -133,6 +145,13 @@ func (m *Memory) SetAway(away bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.away = away
+}
+
+// RefuseCaptures makes the bank refuse to capture what it has authorised.
+func (m *Memory) RefuseCaptures(refuse bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refusing = refuse
 }
 
 // Calls is how often the call was made.
@@ -210,10 +229,76 @@ func (m *Memory) Expire(ctx context.Context, session string) (domain.ExpireOutco
 			return domain.ExpireOutcome{}, &domain.UnknownError{Op: "expire", ID: session, Err: payments.ErrProcessing}
 		case s.Status == payments.SessionCaptured && m.Break != BreakExpireCaptured && (m.Break != BreakExpireForgets || m.calls["expire"]%2 == 1):
 			return domain.ExpireOutcome{Captured: true, Capture: *s.Capture}, nil
+		case s.Status == payments.SessionAuthorized && m.Break != BreakAuthorizeLost:
+			return domain.ExpireOutcome{Authorized: true, Capture: *s.Capture}, nil
 		case s.Status == payments.SessionOpen:
 			s.Status = payments.SessionExpired
 		}
 		return domain.ExpireOutcome{}, nil
+	})
+}
+
+// Authorizes implements payments.Authorizer.
+func (m *Memory) Authorizes() bool { return true }
+
+// CaptureAuthorized implements payments.Authorizer.
+func (m *Memory) CaptureAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	return m.decide(ctx, "capture", session, func(s *memorySession) {
+		if m.refusing {
+			s.release()
+			return
+		}
+		m.take(s, *s.Capture)
+	})
+}
+
+// ReleaseAuthorized implements payments.Authorizer.
+func (m *Memory) ReleaseAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {
+	return m.decide(ctx, "release", session, (*memorySession).release)
+}
+
+// decide captures or releases what is authorised in a session.
+func (m *Memory) decide(ctx context.Context, call, session string, how func(*memorySession)) (domain.ExpireOutcome, error) {
+	return answer(ctx, m, call, session, func() (domain.ExpireOutcome, error) {
+		s := m.sessions[session]
+		switch {
+		case s == nil:
+			return domain.ExpireOutcome{}, domain.NotFound("session")
+		case s.Status == payments.SessionProcessing:
+			return domain.ExpireOutcome{}, &domain.UnknownError{Op: call, ID: session, Err: payments.ErrProcessing}
+		case s.Status == payments.SessionAuthorized:
+			how(s)
+		case s.Status == payments.SessionOpen && m.Break != BreakCaptureOpens:
+			s.Status = payments.SessionExpired
+		case s.Status == payments.SessionCaptured && call == "capture" && m.Break == BreakCaptureTwice:
+			m.take(s, *s.Capture)
+		case s.released != nil && call == "capture" && m.Break == BreakCaptureReleased:
+			m.take(s, *s.released)
+		}
+		if s.Status == payments.SessionCaptured && (call != "release" || m.Break != BreakReleaseCaptured) {
+			return domain.ExpireOutcome{Captured: true, Capture: *s.Capture}, nil
+		}
+		return domain.ExpireOutcome{}, nil
+	})
+}
+
+func (s *memorySession) release() {
+	s.Status, s.released, s.Capture = payments.SessionFailed, s.Capture, nil
+}
+
+// Authorizations implements payments.Authorizer.
+func (m *Memory) Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error] {
+	return listOf(ctx, m, "authorizations", func() (all []domain.Capture) {
+		for _, s := range m.sessions {
+			switch {
+			case m.Break == BreakAuthorizeUnlisted:
+			case s.Status == payments.SessionAuthorized:
+				all = append(all, *s.Capture)
+			case s.released != nil && m.Break == BreakReleaseLists:
+				all = append(all, *s.released)
+			}
+		}
+		return all
 	})
 }
 
@@ -419,6 +504,7 @@ func (m *Memory) Event(ctx context.Context, header http.Header, body []byte) (do
 	kind, ours := map[string]domain.PaymentEventType{
 		"session.paid": domain.PaymentSucceeded, "session.failed": domain.PaymentFailed, "session.abandoned": domain.PaymentCanceled,
 		"session.declined": domain.PaymentDeclined, "dispute.changed": domain.PaymentReversed, "refund.made": domain.PaymentReversed,
+		"session.authorized": domain.PaymentAuthorized,
 	}[thin.Type]
 	if !ours {
 		if m.Break == BreakForeignEvent {
@@ -518,6 +604,9 @@ func (m *Memory) do(id string, deed Deed) (*Webhook, error) {
 	case deed == Transfer && open:
 		s.Status = payments.SessionProcessing
 		return m.hook("session.processing", id), nil
+	case deed == Pay && open && s.opening.Authorize && m.Break != BreakAuthorizeTakes:
+		m.authorize(s)
+		return m.hook("session.authorized", id), nil
 	case deed == Pay && open, deed == Arrive && processing:
 		m.capture(s)
 		return m.hook("session.paid", id), nil
@@ -563,7 +652,15 @@ func (m *Memory) reverse(c *domain.Capture, deed Deed) (*Webhook, error) {
 	return m.hook("dispute.changed", m.disputes[i].ID), nil
 }
 
-func (m *Memory) capture(s *memorySession) {
+func (m *Memory) capture(s *memorySession) { m.take(s, m.due(s)) }
+
+func (m *Memory) authorize(s *memorySession) {
+	c := m.due(s)
+	c.Authorized = true
+	s.Status, s.Capture = payments.SessionAuthorized, &c
+}
+
+func (m *Memory) due(s *memorySession) domain.Capture {
 	c := domain.Capture{
 		Payment: "pi_" + rand.Text(), Session: s.Session.Session, Order: s.Order,
 		AmountMinor: s.opening.AmountMinor, Currency: s.opening.Currency, CapturedAt: time.Now().UTC().Truncate(time.Microsecond),
@@ -574,6 +671,11 @@ func (m *Memory) capture(s *memorySession) {
 	case m.Break == BreakCurrency && c.Currency == "JPY":
 		c.AmountMinor *= 100
 	}
+	return c
+}
+
+func (m *Memory) take(s *memorySession, c domain.Capture) {
+	c.Authorized = false
 	s.Status, s.Capture = payments.SessionCaptured, &c
 	m.captures = append(m.captures, c)
 }

@@ -16,7 +16,9 @@ func subjectOf(m *Memory) *Subject {
 		Provider:  m,
 		Processes: true,
 		SetAway:   m.SetAway,
-		Do:        func(_ context.Context, page domain.PayPage, deed Deed) error { return m.Do(page, deed) },
+
+		RefuseCaptures: m.RefuseCaptures,
+		Do:             func(_ context.Context, page domain.PayPage, deed Deed) error { return m.Do(page, deed) },
 		Webhook: func(ctx context.Context) (Webhook, error) {
 			select {
 			case w := <-hooks:

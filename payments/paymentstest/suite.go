@@ -30,6 +30,9 @@ type Subject struct {
 	Foreign func() (Webhook, error)
 	// Processes: the provider has payments that it processes for a while.
 	Processes bool
+	// RefuseCaptures makes the bank refuse to capture what it has authorised. Nil: the
+	// double cannot.
+	RefuseCaptures func(refuse bool)
 	// Cannot lists what a buyer cannot do at this provider: at some, nothing but a deadline ends a session, and leaving is
 	// no event.
 	Cannot []Deed
@@ -72,6 +75,10 @@ var Promises = []Promise{
 	{"a session that failed or was left takes no money", checkEnded},
 	{"a decline ends an attempt, not the session", checkDeclined},
 	{"a payment that is processed is not decided", checkProcessing},
+	{"what is authorised is captured once, on request", checkAuthorized},
+	{"what is released is never captured", checkReleased},
+	{"capture and release are atomic with each other", checkCaptureOrRelease},
+	{"where nothing was authorised, nothing ever will be captured", checkNothingAuthorized},
 	{"amounts are in minor units of their currency", checkCurrencies},
 	{"a refund happens once for its key, and in parts", checkRefunds},
 	{"refunds never exceed the payment, nor at once", checkRefundSum},

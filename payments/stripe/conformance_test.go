@@ -1,8 +1,12 @@
 package stripe_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -100,6 +104,98 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 				t.Errorf("%v repeats the key", err)
 			}
 		})
+	}
+}
+
+// Some methods cannot be captured later: they are not offered where the money is only authorised.
+func TestMethodsThatCanBeCapturedLater(t *testing.T) {
+	double := newDouble(t)
+	for name, tt := range map[string]struct {
+		methods []string
+		offered string // of the request; "": refused
+	}{
+		"cards":             {nil, "card"},
+		"some of them":      {[]string{"ideal", "paypal", "twint", "card"}, "paypal card"},
+		"none of the above": {[]string{"ideal", "twint"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var form url.Values
+			p := open(t, double, func(o *stripe.Options) {
+				o.Methods, o.HTTP = tt.methods, &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					body, err := io.ReadAll(r.Body)
+					if err != nil {
+						return nil, err
+					}
+					form, _ = url.ParseQuery(string(body))
+					r.Body = io.NopCloser(bytes.NewReader(body))
+					return double.Client().Transport.RoundTrip(r)
+				})}
+			})
+			if p.Authorizes() != (tt.offered != "") {
+				t.Errorf("it authorises: %t", p.Authorizes())
+			}
+			o := opening(byte(len(name)))
+			o.Authorize = true
+			_, err := p.Open(t.Context(), o)
+			if tt.offered == "" {
+				if domain.CodeOf(err) != domain.CodeInvalid || form != nil {
+					t.Errorf("%v, and Stripe was asked with %v", err, form)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var offered []string
+			for i := range tt.methods {
+				offered = append(offered, form[fmt.Sprintf("payment_method_types[%d]", i)]...)
+			}
+			if tt.methods == nil {
+				offered = form["payment_method_types[0]"]
+			}
+			if got := strings.Join(offered, " "); got != tt.offered || form.Get("payment_intent_data[capture_method]") != "manual" {
+				t.Errorf("offered %q, capture_method %q", got, form.Get("payment_intent_data[capture_method]"))
+			}
+		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// While Stripe does not answer nobody knows whether a completed session's money is held, and the event comes again.
+// After it was given up, its event says nothing.
+func TestTheEventOfAnAuthorisation(t *testing.T) {
+	double := newDouble(t)
+	var away atomic.Bool
+	double.Trouble = func(*http.Request) stripetest.Trouble {
+		if away.Load() {
+			return stripetest.RateLimit
+		}
+		return stripetest.None
+	}
+	p := open(t, double, nil)
+	o := opening(1)
+	o.Authorize = true
+	page := mustOpen(t, p, o)
+	if err := double.Pay(page.Session); err != nil {
+		t.Fatal(err)
+	}
+	hook := double.Webhooks()[0]
+	away.Store(true)
+	if event, err := p.Event(t.Context(), hook.Header, hook.Body); !domain.IsUnknown(err) {
+		t.Errorf("it reads %+v, %v; want an unknown error", event, err)
+	}
+	away.Store(false)
+	if event, err := p.Event(t.Context(), hook.Header, hook.Body); err != nil || event.Type != domain.PaymentAuthorized || !event.Capture().Authorized {
+		t.Errorf("it reads %+v, %v; want it authorised", event, err)
+	}
+	if outcome, err := p.ReleaseAuthorized(t.Context(), page.Session); err != nil || outcome.Paid() {
+		t.Fatalf("released: %+v, %v", outcome, err)
+	}
+	if event, err := p.Event(t.Context(), hook.Header, hook.Body); err != nil || event.Type.Known() {
+		t.Errorf("after the release it reads %+v, %v; want it ignored", event, err)
 	}
 }
 

@@ -32,7 +32,7 @@ func (p *Provider) capture(s *stripe.CheckoutSession) (domain.Capture, bool, err
 		return domain.Capture{}, false, err
 	}
 	read, err := sessionOf(s, order)
-	if err != nil || read.Capture == nil {
+	if err != nil || read.Capture == nil || read.Capture.Authorized {
 		return domain.Capture{}, false, err
 	}
 	return *read.Capture, true, nil

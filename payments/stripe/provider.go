@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -97,7 +98,9 @@ type Provider struct {
 	live    bool
 	shop    string
 	methods []*string
-	hooks   hooks
+	// authorizing are those of the methods that can be captured later.
+	authorizing []*string
+	hooks       hooks
 }
 
 var _ payments.Provider = (*Provider)(nil)
@@ -124,7 +127,9 @@ func New(o Options) (*Provider, error) {
 		live:    Live(o.Key),
 		shop:    o.Shop,
 		methods: stripe.StringSlice(o.Methods),
-		hooks:   newHooks(o.WebhookSecrets, o.Now),
+
+		authorizing: stripe.StringSlice(slices.DeleteFunc(slices.Clone(o.Methods), func(method string) bool { return !capturable[method] })),
+		hooks:       newHooks(o.WebhookSecrets, o.Now),
 	}, nil
 }
 
@@ -171,6 +176,7 @@ const (
 	metaAttempt = "boxoffice.attempt"
 	metaRefund  = "boxoffice.refund" // the refund's key
 	metaReason  = "boxoffice.reason"
+	metaCapture = "boxoffice.capture" // of sessions whose payment is only authorised
 )
 
 // Open implements payments.Provider. Order and attempt are Stripe's idempotency key.
@@ -179,6 +185,9 @@ func (p *Provider) Open(ctx context.Context, o payments.Opening) (domain.PayPage
 	amount, err := toStripe(o.AmountMinor, o.Currency)
 	if err != nil {
 		return domain.PayPage{}, err
+	}
+	if o.Authorize && !p.Authorizes() {
+		return domain.PayPage{}, domain.Invalid("authorize", "none of the payment methods can be captured later: STRIPE_METHODS needs one such as card")
 	}
 	ctx, cancel := context.WithTimeout(ctx, payments.CallTimeout)
 	defer cancel()
@@ -220,6 +229,11 @@ func (p *Provider) openingParams(o payments.Opening, amount int64) *stripe.Check
 		// The metadata of the session does not reach the payment, which is what the dashboard shows.
 		PaymentIntentData: &stripe.CheckoutSessionCreatePaymentIntentDataParams{Description: stripe.String(name), Metadata: meta},
 	}
+	if o.Authorize {
+		meta[metaCapture] = string(domain.CaptureAfterSeats)
+		params.PaymentMethodTypes = p.authorizing
+		params.PaymentIntentData.CaptureMethod = stripe.String(string(stripe.PaymentIntentCaptureMethodManual))
+	}
 	if expires := o.ExpiresAt.Add(sessionAfterHold); expires.Sub(p.hooks.now()) < sessionMax-time.Hour {
 		params.ExpiresAt = stripe.Int64(expires.Unix())
 	} // else Stripe's own, after 24 hours
@@ -241,22 +255,27 @@ func (p *Provider) Expire(ctx context.Context, session string) (domain.ExpireOut
 	if failure := called("expire session", session).failed(err); err != nil && domain.CodeOf(failure) != domain.CodeInvalid {
 		return domain.ExpireOutcome{}, failure
 	}
-	return p.settled(ctx, session)
+	return p.settled(ctx, "expire session", session)
 }
 
+// errOpen: nothing became of a session yet.
+var errOpen = errors.New("the session is still open")
+
 // settled reads what became of a session that cannot be expired.
-func (p *Provider) settled(ctx context.Context, session string) (domain.ExpireOutcome, error) {
-	call := called("expire session", session)
+func (p *Provider) settled(ctx context.Context, op, session string) (domain.ExpireOutcome, error) {
+	call := called(op, session)
 	found, err := p.Session(ctx, session)
 	switch {
 	case err != nil:
 		return domain.ExpireOutcome{}, err
 	case found.Status == payments.SessionCaptured:
 		return domain.ExpireOutcome{Captured: true, Capture: *found.Capture}, nil
+	case found.Status == payments.SessionAuthorized:
+		return domain.ExpireOutcome{Authorized: true, Capture: *found.Capture}, nil
 	case found.Status == payments.SessionProcessing:
 		return domain.ExpireOutcome{}, call.unknown(payments.ErrProcessing)
 	case found.Status == payments.SessionOpen:
-		return domain.ExpireOutcome{}, call.unknown(errors.New("Stripe refused, and the session is open"))
+		return domain.ExpireOutcome{}, call.unknown(errOpen)
 	default:
 		return domain.ExpireOutcome{}, nil
 	}

@@ -18,7 +18,7 @@ func sessionOf(s *stripe.CheckoutSession, order domain.OrderID) (payments.Sessio
 		return payments.Session{}, err
 	}
 	read := payments.Session{Session: s.ID, Order: order, Status: status, Visited: true}
-	if status != payments.SessionCaptured {
+	if status != payments.SessionCaptured && status != payments.SessionAuthorized {
 		return read, nil
 	}
 	capture, err := captureOf(s, order)
@@ -28,6 +28,7 @@ func sessionOf(s *stripe.CheckoutSession, order domain.OrderID) (payments.Sessio
 	if s.PaymentIntent.LatestCharge == nil || s.PaymentIntent.LatestCharge.Created == 0 {
 		return payments.Session{}, fmt.Errorf("session %s is paid, and has no charge", s.ID)
 	}
+	capture.Authorized = status == payments.SessionAuthorized
 	capture.CapturedAt = time.Unix(s.PaymentIntent.LatestCharge.Created, 0).UTC()
 	read.Capture = &capture
 	return read, nil
@@ -50,7 +51,9 @@ func statusOf(s *stripe.CheckoutSession) (payments.SessionStatus, error) {
 // completeStatus: the buyer is done, and the money has come, or is on its way, or did not come.
 func completeStatus(s *stripe.CheckoutSession) (payments.SessionStatus, error) {
 	switch {
-	case s.PaymentStatus == stripe.CheckoutSessionPaymentStatusPaid:
+	case s.PaymentIntent != nil && s.PaymentIntent.Status == stripe.PaymentIntentStatusRequiresCapture:
+		return payments.SessionAuthorized, nil
+	case s.PaymentStatus == stripe.CheckoutSessionPaymentStatusPaid, isCapturedByUs(s.PaymentIntent):
 		return payments.SessionCaptured, nil
 	case s.PaymentIntent == nil:
 		return "", fmt.Errorf("session %s is complete, payment status %q, and has no payment", s.ID, s.PaymentStatus)

@@ -113,6 +113,9 @@ func (p *Provider) Event(ctx context.Context, header http.Header, body []byte) (
 	if err := json.Unmarshal(event.Data.Raw, &session); err != nil {
 		return domain.PaymentEvent{}, &domain.Error{Code: domain.CodeInvalid, Detail: "The event's session cannot be read.", Err: err}
 	}
+	if kind == domain.PaymentSucceeded && session.Metadata[metaShop] == p.shop && session.Metadata[metaCapture] != "" {
+		return p.authorizedEvent(ctx, event.ID, session.ID, ignored)
+	}
 	if kind == domain.PaymentSucceeded && session.PaymentStatus != stripe.CheckoutSessionPaymentStatusPaid {
 		return ignored, nil // it is being processed; another event will say how that ended
 	}

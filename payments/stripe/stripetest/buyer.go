@@ -21,6 +21,12 @@ var ErrClosed = errors.New("the session is closed")
 // Pay pays in a session, by card.
 func (s *Server) Pay(id string) error {
 	return s.act(id, "open", func(one *session) {
+		if one.manual { // the money is held, and not taken yet
+			s.begin(one, "requires_capture")
+			one.payment.chargedAt = s.Now()
+			s.emit("checkout.session.completed", s.sessionObject(one, false))
+			return
+		}
 		s.begin(one, "succeeded")
 		s.capture(one, "checkout.session.completed")
 	})
@@ -64,6 +70,23 @@ func (s *Server) Bounce(id string) error {
 		s.emitFailed(one)
 		s.emit("checkout.session.async_payment_failed", s.sessionObject(one, false))
 	})
+}
+
+// PaymentStatus is the status of a session's payment; empty before the first attempt.
+func (s *Server) PaymentStatus(id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one := s.sessions[id]; one != nil && one.payment != nil {
+		return one.payment.status
+	}
+	return ""
+}
+
+// RefuseCaptures makes the cards' banks refuse to capture what they have authorised.
+func (s *Server) RefuseCaptures(refuse bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusing = refuse
 }
 
 // RefundInDashboard gives part of a payment back, as a person at Stripe's dashboard does.
@@ -181,7 +204,7 @@ func (s *Server) begin(one *session, status string) {
 
 func (s *Server) attempt(one *session, status string) {
 	if one.payment == nil {
-		one.payment = &payment{id: "pi_" + rand.Text(), currency: one.currency, amount: one.amount, metadata: one.paymentMetadata}
+		one.payment = &payment{id: "pi_" + rand.Text(), currency: one.currency, amount: one.amount, metadata: one.paymentMetadata, manual: one.manual}
 		s.payments[one.payment.id] = one.payment
 	}
 	one.payment.status = status

@@ -17,6 +17,7 @@ type session struct {
 	created, expires                                     time.Time
 	metadata, paymentMetadata                            map[string]string
 	payment                                              *payment // from the first attempt on
+	manual                                               bool     // its payment is captured later
 }
 
 type payment struct {
@@ -24,6 +25,7 @@ type payment struct {
 	amount               int64
 	chargedAt            time.Time // zero: no charge
 	metadata             map[string]string
+	manual               bool
 }
 
 type refund struct {
@@ -84,6 +86,8 @@ func (s *Server) createSession(form url.Values) answer {
 		return invalid("amount_too_small", "", "The Checkout Session's total amount due must add up to at least its currency's minimum.")
 	case amount > 99_999_999:
 		return invalid("amount_too_large", item+"[unit_amount]", "Amount must be no more than 999,999.99")
+	case !slices.Contains([]string{"", "automatic", "manual"}, form.Get("payment_intent_data[capture_method]")):
+		return invalid("", "payment_intent_data[capture_method]", "Invalid capture_method")
 	case currency == "kwd" && amount%10 != 0:
 		return invalid("", item+"[unit_amount]", "The amount must be a multiple of 10 in this currency.")
 	}
@@ -91,6 +95,7 @@ func (s *Server) createSession(form url.Values) answer {
 		id: "cs_test_" + rand.Text(), status: "open", paymentStatus: "unpaid", currency: currency, amount: amount,
 		name: form.Get(item + "[product_data][name]"), returnURL: form.Get("success_url"), created: now, expires: expires,
 		metadata: metadata(form, "metadata"), paymentMetadata: metadata(form, "payment_intent_data[metadata]"),
+		manual: form.Get("payment_intent_data[capture_method]") == "manual",
 	}
 	s.sessions[opened.id] = opened
 	s.opened = append(s.opened, opened)
@@ -192,11 +197,15 @@ func paymentObject(p *payment) object {
 	if !p.chargedAt.IsZero() {
 		charge = object{
 			"id": "ch_" + p.id[3:], "object": "charge", "created": p.chargedAt.Unix(), "amount": p.amount, "currency": p.currency,
-			"paid": true, "captured": true, "payment_intent": p.id, "metadata": p.metadata,
+			"paid": true, "captured": p.status == "succeeded", "payment_intent": p.id, "metadata": p.metadata,
 		}
 	}
+	captureMethod := "automatic"
+	if p.manual {
+		captureMethod = "manual"
+	}
 	return object{
-		"id": p.id, "object": "payment_intent", "status": p.status, "amount": p.amount, "currency": p.currency, "latest_charge": charge,
+		"id": p.id, "object": "payment_intent", "status": p.status, "capture_method": captureMethod, "amount": p.amount, "currency": p.currency, "latest_charge": charge,
 		"metadata": p.metadata, "livemode": false,
 	}
 }
@@ -256,6 +265,43 @@ func (s *Server) readRefund(id string, form url.Values) answer {
 	return missing("refund", id)
 }
 
+// capturePayment and cancelPayment end what is authorised. A payment leaves requires_capture once.
+func (s *Server) capturePayment(id string) answer {
+	return s.endAuthorized(id, func(p *payment) answer {
+		if s.refusing {
+			return refusal(http.StatusPaymentRequired, "card_error", "card_declined", "", "The card's bank refused the capture.")
+		}
+		p.status = "succeeded"
+		for _, one := range s.opened {
+			if one.payment == p {
+				one.paymentStatus = "paid"
+			}
+		}
+		s.emit("payment_intent.succeeded", paymentObject(p))
+		return found(paymentObject(p))
+	})
+}
+
+func (s *Server) cancelPayment(id string) answer {
+	return s.endAuthorized(id, func(p *payment) answer {
+		p.status = "canceled"
+		s.emit("payment_intent.canceled", paymentObject(p))
+		return found(paymentObject(p))
+	})
+}
+
+func (s *Server) endAuthorized(id string, end func(*payment) answer) answer {
+	p := s.payments[id]
+	switch {
+	case p == nil:
+		return missing("payment_intent", id)
+	case p.status != "requires_capture":
+		return invalid("payment_intent_unexpected_state", "", "This PaymentIntent could not be captured or canceled because it has a status of "+p.status+".")
+	default:
+		return end(p)
+	}
+}
+
 func (s *Server) createRefund(form url.Values) answer {
 	p := s.payments[form.Get("payment_intent")]
 	if p == nil {
@@ -270,7 +316,7 @@ func (s *Server) createRefund(form url.Values) answer {
 		}
 	}
 	switch {
-	case p.chargedAt.IsZero():
+	case p.chargedAt.IsZero() || p.status != "succeeded":
 		return invalid("", "payment_intent", "This PaymentIntent does not have a successful charge to refund.")
 	case err != nil || amount < 1:
 		return invalid("parameter_invalid_integer", "amount", "Invalid positive integer")

@@ -56,6 +56,7 @@ type Server struct {
 	webhooks []Webhook
 	checks   []error
 	number   int
+	refusing bool
 }
 
 // A Webhook is one request of Stripe to the box office.
@@ -198,6 +199,8 @@ func (s *Server) route(r *http.Request, form url.Values) answer {
 	on("GET /v1/disputes", func(string) answer { return s.listDisputes(form) })
 	on("GET /v1/disputes/{id}", func(id string) answer { return s.readDispute(id, form) })
 	on("GET /v1/refunds/{id}", func(id string) answer { return s.readRefund(id, form) })
+	on("POST /v1/payment_intents/{id}/capture", s.capturePayment)
+	on("POST /v1/payment_intents/{id}/cancel", s.cancelPayment)
 	on("POST /v1/refunds", func(string) answer { return s.createRefund(form) })
 	on("GET /v1/refunds", func(string) answer { return s.listRefunds(form) })
 	on("/", func(string) answer {

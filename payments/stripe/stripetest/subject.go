@@ -31,7 +31,8 @@ func (s *Server) Subject(provider payments.Provider, setAway func(away bool)) *p
 				},
 			}[deed](page.Session)
 		},
-		Webhook: hooks.Next,
+		RefuseCaptures: s.RefuseCaptures,
+		Webhook:        hooks.Next,
 		Foreign: func() (paymentstest.Webhook, error) {
 			hook := s.Signed([]byte(`{"id":"evt_1","object":"event","type":"payout.paid","data":{"object":{"id":"po_1","object":"payout"}}}`))
 			return paymentstest.Webhook{Header: hook.Header, Body: hook.Body}, nil
