@@ -20,9 +20,9 @@ delete window.BroadcastChannel; delete window.SharedWorker; delete window.schedu
 delete Navigator.prototype.locks; delete Element.prototype.checkVisibility; delete HTMLElement.prototype.showPopover;
 `
 
-// step is the selector of a class's "+" (1) or "−" (-1).
+// step is the selector of a class's "+" (1) or "−" (-1), once the script has come that it needs.
 func step(class string, by int) string {
-	return fmt.Sprintf(`.class[data-class="%s"] [data-step="%d"]`, class, by)
+	return fmt.Sprintf(`[data-live] .class[data-class="%s"] [data-step="%d"]`, class, by)
 }
 
 // choose presses a class's "+" n times, once the form listens: its script comes after the page's.

@@ -479,3 +479,5 @@ function invalidText(field) {
   if (field.includes('items')) return t('Choose at least one ticket, and no more than one person may have.');
   return t('Something in it cannot be right.');
 }
+
+form.dataset.live = 'true'; // its buttons work from here on
