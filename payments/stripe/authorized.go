@@ -31,6 +31,11 @@ func isCapturedByUs(p *stripe.PaymentIntent) bool {
 	return p != nil && p.CaptureMethod == stripe.PaymentIntentCaptureMethodManual && p.Status == stripe.PaymentIntentStatusSucceeded
 }
 
+// isReleased: nothing was ever taken of a canceled payment. Stripe may write down what its charge held as refunded.
+func isReleased(p *stripe.PaymentIntent) bool {
+	return p.Status == stripe.PaymentIntentStatusCanceled
+}
+
 // Authorizes implements payments.Authorizer.
 func (p *Provider) Authorizes() bool { return len(p.authorizing) > 0 }
 

@@ -47,7 +47,7 @@ func (p *Provider) Refunds(ctx context.Context) iter.Seq2[payments.Refunded, err
 }
 
 func (p *Provider) refunded(r *stripe.Refund) (payments.Refunded, bool, error) {
-	if r.PaymentIntent == nil || r.PaymentIntent.Metadata[metaShop] != p.shop || !returned(r) {
+	if r.PaymentIntent == nil || r.PaymentIntent.Metadata[metaShop] != p.shop || !returned(r) || isReleased(r.PaymentIntent) {
 		return payments.Refunded{}, false, nil
 	}
 	read, err := refundedOf(r)

@@ -118,7 +118,7 @@ func (p *Provider) readReversal(ctx context.Context, kind stripe.EventType, id s
 		return domain.Reversal{}, domain.OrderID{}, false, err
 	}
 	order, ours, err := p.orderOf(r.PaymentIntent.Metadata)
-	if err != nil || !ours {
+	if err != nil || !ours || isReleased(r.PaymentIntent) {
 		return domain.Reversal{}, order, false, err
 	}
 	done, err := refundedOf(r)

@@ -286,6 +286,9 @@ func (s *Server) cancelPayment(id string) answer {
 	return s.endAuthorized(id, func(p *payment) answer {
 		p.status = "canceled"
 		s.emit("payment_intent.canceled", paymentObject(p))
+		given := &refund{id: "re_" + rand.Text(), status: "succeeded", payment: p, amount: p.amount, created: s.Now()} // of what was held
+		s.refunds = append(s.refunds, given)
+		s.emit("refund.created", refundObject(given, false))
 		return found(paymentObject(p))
 	})
 }
