@@ -37,7 +37,7 @@ func (s *Store) Acts(ctx context.Context, f domain.ActFilter) ([]domain.Act, err
 		SELECT id, at, who, act, path, source, request_id, coalesce(status, 0) FROM acts
 		WHERE ($1 = '' OR path = $2 OR path LIKE $2 || '/%' OR $1 = (
 				SELECT o.sale_id FROM orders o WHERE o.id = CASE WHEN path ~ '^/v1/orders/[0-9a-f]{32}/' THEN substr(path, 12, 32)::uuid END))
-		  AND ($3 = 0 OR id < $3)
+		  AND ($3 = 0 OR acts.id < $3)
 		ORDER BY acts.id DESC LIMIT $4`, f.SaleID, path, f.Before, f.Limit)
 	if err != nil {
 		return nil, readFailed("list", "acts", err)

@@ -68,16 +68,16 @@ func pastArrivals(ctx context.Context, tx pgx.Tx, saleID string, before time.Dur
 			       CASE WHEN b.was_before THEN s.high ELSE greatest(b.first, s.low) END
 			FROM search s CROSS JOIN LATERAL (
 				SELECT (s.low + s.high) / 2 AS middle, j.first, j.first + j.joins AS past_batch,
-				       coalesce(j.joined_at <= s.moment, true) AS was_before -- a gap counts to what is before it
+				       coalesce(j.joined_at::timestamptz <= s.moment, true) AS was_before -- a gap counts to what is before it
 				FROM (SELECT) one LEFT JOIN LATERAL (
 					SELECT first, joins, joined_at FROM queue_joins
 					WHERE sale_id = s.sale_id AND first <= (s.low + s.high) / 2 ORDER BY first DESC LIMIT 1
 				) j ON true
 			) b
-			WHERE s.low < s.high
+			WHERE s.low::bigint < s.high
 		)
-		SELECT p.sale_id, p.opens_at, s.low, p.joined FROM past p JOIN search s ON s.sale_id = p.sale_id AND s.low >= s.high
-		ORDER BY p.opens_at DESC, p.sale_id COLLATE "C"`, saleID, before, arrivalsAfter, arrivalsSalesMax)
+		SELECT p.sale_id, p.opens_at, s.low, p.joined FROM past p JOIN search s ON s.sale_id = p.sale_id AND s.low::bigint >= s.high
+		ORDER BY p.sale_id COLLATE "C"`, saleID, before, arrivalsAfter, arrivalsSalesMax)
 	if err != nil {
 		return nil, err
 	}

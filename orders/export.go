@@ -78,7 +78,7 @@ func keptByOthers(ctx context.Context, tx pgx.Tx, ids []domain.OrderID, of func(
 	if err != nil {
 		return err
 	}
-	rows, err = tx.Query(ctx, `SELECT subject, error FROM events_set_aside WHERE subject = ANY ($1) AND error <> '' ORDER BY reader COLLATE "C", since, id`, subjects)
+	rows, err = tx.Query(ctx, `SELECT subject, error FROM events_set_aside WHERE subject = ANY ($1) AND error <> '' ORDER BY reader COLLATE "C", since, events_set_aside.id`, subjects)
 	if err != nil {
 		return err
 	}
