@@ -21,7 +21,7 @@ import (
 // Binary is the name of the server's program on PATH.
 const Binary = "tigerbeetle"
 
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 // A Server is a running single-node cluster with id 0.
 type Server struct {
