@@ -25,6 +25,7 @@ type EmptyLedger interface {
 	Quota(ctx context.Context, sale *domain.Sale, ledger uint32) (domain.Quota, error)
 	SeatFates(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID]domain.SeatFate, error)
 	Post(ctx context.Context, o *domain.Order) (domain.PostOutcome, error)
+	Void(ctx context.Context, o *domain.Order) (domain.VoidOutcome, error)
 	Rebook(ctx context.Context, o *domain.Order) (domain.RebookOutcome, error)
 	TakePerk(ctx context.Context, o *domain.Order) (bool, error)
 	Return(ctx context.Context, o *domain.SoldOrder) error
@@ -240,16 +241,18 @@ func (s *saleRebooking) compareSeats(ctx context.Context, page []domain.Recorded
 	return nil
 }
 
-// post sells what the order still holds. A hold that has just ended is booked anew, as is one
-// of an order that was itself booked anew after its hold was gone.
+// post sells what the order still holds. A hold that has just ended is booked anew. So is that
+// of an order that was itself booked anew since: its hold was gone by then, and goes again.
 func (s *saleRebooking) post(ctx context.Context) error {
 	return s.eachOrder(ctx, s.held, func(ctx context.Context, sold *domain.SoldOrder) error {
-		outcome := domain.PostGone
+		outcome, err := domain.PostGone, error(nil)
 		if sold.Booking == domain.BookedByHold {
-			var err error
-			if outcome, err = s.Ledger.Post(ctx, s.orderOf(sold, true)); err != nil {
-				return err
-			}
+			outcome, err = s.Ledger.Post(ctx, s.orderOf(sold, true))
+		} else {
+			_, err = s.Ledger.Void(ctx, s.orderOf(sold, true))
+		}
+		if err != nil {
+			return err
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()

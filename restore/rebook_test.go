@@ -236,10 +236,16 @@ func TestALedgerThatWasPutBackGetsWhatIsOnRecord(t *testing.T) {
 	soldBefore, soldAndReturned := o.sell(before), o.sell(refundedSince) // the two perks are theirs
 	held, heldAndGone := o.order("held", 2), o.order("held-and-gone", 1)
 	o.hold(held)
+	heldAndVoided := o.order("held-and-voided", 1)
+	o.hold(heldAndVoided)
 
 	backup := o.backup()
 
 	soldFromHold := o.sell(held)
+	if _, err := o.book.Void(t.Context(), heldAndVoided); err != nil {
+		t.Fatal(err)
+	}
+	soldAnew := o.sell(heldAndVoided) // its payment failed, and then came after all
 	o.hold(heldAndGone)
 	o.clock.move(holdEnds)
 	soldLate := o.sell(heldAndGone)
@@ -257,10 +263,11 @@ func TestALedgerThatWasPutBackGetsWhatIsOnRecord(t *testing.T) {
 	o.lose(backup)
 	o.clock.move(time.Second)
 	plan := o.rebook(false, nil)
-	if plan.Posted != 1 || plan.Booked != 2 || plan.Returned != 1 || plan.Perks != 0 || len(plan.Lacking) != 0 {
+	if plan.Posted != 2 || plan.Booked != 2 || plan.Returned != 1 || plan.Perks != 0 || len(plan.Lacking) != 0 {
 		t.Errorf("the plan is %+v", plan)
 	}
-	if done := o.rebook(true, nil); done.Posted != 1 || done.Booked != 2 || done.Returned != 1 || done.Recorded != 6 || len(done.Lacking) != 0 {
+	waits := func(format string, args ...any) { t.Errorf("it waits: "+format, args...) }
+	if done := o.rebook(true, waits); done.Posted != 1 || done.Booked != 3 || done.Returned != 1 || done.Recorded != 7 || len(done.Lacking) != 0 {
 		t.Errorf("booked again: %+v", done)
 	}
 	if again := o.rebook(true, nil); again.Missing() {
@@ -274,7 +281,7 @@ func TestALedgerThatWasPutBackGetsWhatIsOnRecord(t *testing.T) {
 	if capacity, err := o.book.BookedCapacity(t.Context(), o.sale.Classes[0].Ledger); err != nil || capacity.Now() != 25 {
 		t.Errorf("the capacity is %+v, want 25: %v", capacity, err)
 	}
-	for _, sold := range []domain.SoldOrder{soldBefore, soldFromHold, soldLate, soldSince} {
+	for _, sold := range []domain.SoldOrder{soldBefore, soldFromHold, soldAnew, soldLate, soldSince} {
 		recorded, err := o.store.Order(t.Context(), sold.ID)
 		if err != nil {
 			t.Fatal(err)
