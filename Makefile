@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint vulncheck chaos chaos-sabotage fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint vulncheck chaos chaos-sabotage drill fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -128,6 +128,8 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	BOXOFFICE_TEST_COLLATION=C $(call GOTEST,orders-in-bytes) -race ./orders
 	@echo "== faults: a minute of them; make chaos has all"
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos run -repo .. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
+	@echo "== databases and ledger are lost and put back, each once; make drill does it at length"
+	bin/chaos drill -repo . -short -rate 4 -ledger embedded -seed $(or $(filter-out 0,$(SEED)),1)
 	@echo "== what ran on what"
 	@go run ./deploy/testtable $(TESTED)/*.json
 	@# Said again where it is seen.
@@ -153,6 +155,9 @@ chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SE
 
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos sabotage -repo .. -ledger embedded -seed $(SEED) $(FLAGS)
+
+drill: $(DEVSTACK) ## Temporal's database, the orders' and the ledger are lost in the midst of a sale, put back, repaired, verified (SEED=, LEDGER=, FLAGS='-only "ledger"')
+	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos drill -repo .. -ledger $(LEDGER) -seed $(SEED) $(FLAGS)
 
 FUZZTIME ?= 1m
 fuzz: ## fuzz every parser of outside bytes, FUZZTIME=1m each: for nights; what is found stays in testdata/fuzz

@@ -13,6 +13,7 @@ replace (
 
 require (
 	boxoffice v0.0.0
+	boxoffice/deploy/pgtest v0.0.0
 	boxoffice/ledger/embedded v0.0.0
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/Shopify/toxiproxy/v2 v2.5.0
@@ -39,7 +40,6 @@ require (
 )
 
 require (
-	boxoffice/deploy/pgtest v0.0.0 // indirect
 	github.com/BurntSushi/toml v1.5.0 // indirect
 	github.com/arran4/golang-ical v0.3.4 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -101,6 +101,7 @@ func up(args []string) error {
 		"",
 		"for tests: the ICU `locale` that a new orders database orders text by, where the server knows ICU (default: by bytes)",
 	)
+	set.StringVar(&o.TemporalDatabase, "temporal-database", "", "for drills, with DATABASE_URL: Temporal's database is at this `URL`, not beside the orders")
 	set.BoolVar(&o.CountStatements, "count-statements", false, "for tests and the bench: Postgres counts its statements, where it has pg_stat_statements")
 	set.BoolVar(&o.RestartAlways, "restart-always", false, "for fault tests: start again at once what dies, however often")
 	set.Parse(args)

@@ -24,6 +24,7 @@ const (
 	patience        = 75 * time.Second // how long a buyer repeats one request: longer than any fault
 	holdSeconds     = 8
 	emails          = 60 // a sale: the limit a buyer is met
+	steadyEmails    = 2_000
 )
 
 // A plan is what a buyer does once seats are held.
@@ -62,6 +63,11 @@ type load struct {
 	seed   uint64
 	rate   float64 // arrivals a second
 
+	// steady, for drills: so many sales are there from the start, with so many seats each, and
+	// more buyers than ever come back. 0: a new sale opens again and again, and sells out.
+	steadySales int
+	steadySeats int64
+
 	underWay atomic.Int64 // checkouts between their first request and their end
 	came     atomic.Int64
 	wg       sync.WaitGroup
@@ -85,14 +91,18 @@ func (l *load) want(p plan, times int) {
 
 // run sends buyers until arriving ends; they finish within patient.
 func (l *load) run(arriving, patient context.Context) error {
-	if err := l.openNextSale(arriving); err != nil {
-		return err
-	}
-	l.wg.Go(func() {
-		for pace.Pause(arriving, saleEvery) == nil {
-			_ = l.openNextSale(arriving) // the sales before go on
+	for range max(1, l.steadySales) {
+		if err := l.openNextSale(arriving); err != nil {
+			return err
 		}
-	})
+	}
+	if l.steadySales == 0 {
+		l.wg.Go(func() {
+			for pace.Pause(arriving, saleEvery) == nil {
+				_ = l.openNextSale(arriving) // the sales before go on
+			}
+		})
+	}
 	l.wg.Go(func() {
 		for l.came.Load() < buyersMax && pace.Pause(arriving, l.nextArrival()) == nil {
 			l.came.Add(1)
@@ -123,6 +133,9 @@ func (l *load) openNextSale(ctx context.Context) error {
 	l.mu.Unlock()
 	// Half of the buyers in that time would buy everything, so every sale sells out, and holds come back.
 	seats := max(6, int64(l.rate*saleEvery.Seconds()/2))
+	if l.steadySales > 0 {
+		seats = l.steadySeats
+	}
 	terms := saleTerms{
 		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, perks: 4, holdSeconds: holdSeconds, limits: 3,
 		oneCheckout: n%2 == 0, seatsFirst: n%3 == 1, // the faults find both of each
@@ -162,11 +175,15 @@ func (l *load) allSales() []string {
 func (l *load) newBuyer() *buyer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	people := emails
+	if l.steadySales > 0 {
+		people = steadyEmails
+	}
 	b := &buyer{load: l, plan: l.choosePlan(), front: l.client.fronts[l.rng.IntN(len(l.client.fronts))], think: time.Duration(l.rng.IntN(1500)) * time.Millisecond}
 	open := l.sales[max(0, len(l.sales)-salesOpen):]
 	b.ask = ask{
 		sale: open[l.rng.IntN(len(open))], key: newKey(), class: "AB"[l.rng.IntN(2):][:1], quantity: 1 + l.rng.Int64N(2),
-		email: fmt.Sprintf("buyer-%d@example.com", l.rng.IntN(emails)),
+		email: fmt.Sprintf("buyer-%d@example.com", l.rng.IntN(people)),
 	}
 	b.repeats = l.rng.IntN(7) == 0
 	b.around = time.Duration(l.rng.IntN(400)-200) * time.Millisecond

@@ -5,6 +5,7 @@
 //
 //	chaos run        faults under load, then the proof
 //	chaos sabotage   the same proof must fail on builds with one deliberate bug each
+//	chaos drill      databases and ledger are lost under load, and put back from their backups
 //	chaos list       the faults and the bugs
 //
 // It is not a load test: the rates are small, so that every process can be killed on two
@@ -25,7 +26,7 @@ import (
 	"time"
 )
 
-const usage = `usage: chaos run | sabotage | list [flags]     (make chaos, make chaos-sabotage)
+const usage = `usage: chaos run | sabotage | drill | list [flags]     (make chaos, make chaos-sabotage, make drill)
 
 chaos <command> -h lists the flags.
 `
@@ -61,7 +62,7 @@ func main() {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
-	commands := map[string]func(context.Context, config) error{"run": run, "sabotage": sabotage, "list": list}
+	commands := map[string]func(context.Context, config) error{"run": run, "sabotage": sabotage, "drill": runDrill, "list": list}
 	command, found := commands[os.Args[1]]
 	if !found {
 		fmt.Fprint(os.Stderr, usage)
@@ -84,7 +85,7 @@ func readConfig(command string, args []string) (config, error) {
 	set := flag.NewFlagSet("chaos "+command, flag.ExitOnError)
 	ledger := set.String("ledger", "auto", "auto (TigerBeetle where it is on PATH), tigerbeetle or embedded")
 	seed := set.Uint64("seed", 0, "decides the faults, their order and the buyers; 0 takes a new one")
-	only := set.String("only", "", "only faults, or bugs, whose names match this regular `expression`")
+	only := set.String("only", "", "only faults, bugs or losses whose names match this regular `expression`")
 	set.StringVar(&c.repo, "repo", "..", "the box office's checkout")
 	set.StringVar(&c.dir, "dir", "", "where the run's data, logs and report go (default: a new folder of the system's temporary one)")
 	set.IntVar(&c.seconds, "seconds", 0, "for how long faults are begun; 0 goes through all of them, once")

@@ -29,6 +29,7 @@ type record struct {
 // acknowledged is everything that was said about one order.
 type acknowledged struct {
 	client.CheckoutView
+	at        time.Time // of the first answer
 	sale      string
 	tickets   string // codes, if the buyer saw the order paid
 	paid      bool   // seen as paid
@@ -63,7 +64,7 @@ func (r *record) held(a ask, p client.CheckoutView) {
 	}
 	r.keys[a.key] = p.Order
 	if r.orders[p.Order] == nil {
-		r.orders[p.Order] = &acknowledged{CheckoutView: p, sale: a.sale}
+		r.orders[p.Order] = &acknowledged{CheckoutView: p, sale: a.sale, at: time.Now()}
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"boxoffice/domain"
 	"boxoffice/pace"
 )
 
@@ -65,6 +66,12 @@ type world struct {
 	readers  *readers
 	unmount  func() // of the small disk, if there is one
 
+	// Of a drill: servers that can be put back to an earlier moment; nil: devstack's.
+	ordersServer, temporalServer *databaseServer
+	// someForgotten: there are orders of which nobody knows any more, and of whose failed payments the provider tells in vain.
+	// Money that was taken is another matter: the audit asks for it.
+	someForgotten bool
+
 	evidence    bool   // a promise was broken: keep all state
 	noSmallDisk string // why there is none; empty: the data directory is on one
 }
@@ -91,6 +98,20 @@ func build(ctx context.Context, c config, into, overlay string) error {
 
 // newWorld starts everything and waits until it is ready.
 func newWorld(ctx context.Context, c config, bin string, log *journal) (*world, error) {
+	w, err := emptyWorld(c, bin, log)
+	if err != nil {
+		return nil, err
+	}
+	w.mountSmallDisk()
+	if err := w.start(ctx); err != nil {
+		w.stop()
+		return nil, err
+	}
+	return w, nil
+}
+
+// emptyWorld has its folders, and nothing runs.
+func emptyWorld(c config, bin string, log *journal) (*world, error) {
 	w := &world{
 		config: c, bin: bin, links: newLinks(), log: log, rng: rand.New(rand.NewPCG(c.seed, 1)),
 		points: filepath.Join(c.dir, "failpoints"), unmount: func() {},
@@ -100,15 +121,7 @@ func newWorld(ctx context.Context, c config, bin string, log *journal) (*world, 
 			return nil, err
 		}
 	}
-	if err := os.MkdirAll(w.data(), 0o755); err != nil {
-		return nil, err
-	}
-	w.mountSmallDisk()
-	if err := w.start(ctx); err != nil {
-		w.stop()
-		return nil, err
-	}
-	return w, nil
+	return w, os.MkdirAll(w.data(), 0o755)
 }
 
 // data is the stack's data directory.
@@ -133,13 +146,21 @@ func (w *world) start(ctx context.Context) error {
 	}
 	kafka, receiver := freeAddress(), freeAddress()
 	args := []string{"up", "--data", w.data(), "--bin-dir", w.bin, "--repo", w.repo, "--ledger", w.ledger, "--restart-always"}
+	orders := "127.0.0.1:" + listen["BOXOFFICE_POSTGRES_PORT"]
+	store := orders
+	if w.ordersServer != nil {
+		orders, store = w.ordersServer.address(), w.temporalServer.address()
+		listen["DATABASE_URL"] = w.ordersServer.url()
+		listen["BOXOFFICE_HOLD_GRACE"] = domain.HoldGraceMin.String()
+		args = append(args, "--temporal-database", w.temporalServer.url())
+	}
 	for _, l := range []struct{ name, upstream string }{
 		{toTemporal, listen["TEMPORAL_ADDRESS"]},
-		{toOrders, "127.0.0.1:" + listen["BOXOFFICE_POSTGRES_PORT"]},
+		{toOrders, orders},
 		{toTigerBeetle, "127.0.0.1:" + listen["BOXOFFICE_TIGERBEETLE_PORT"]},
 		{toMockpay, hostOf(listen["MOCKPAY_URL"])},
 		{toWebhooks, hostOf(listen["BOXOFFICE_URL"])},
-		{toStore, "127.0.0.1:" + listen["BOXOFFICE_POSTGRES_PORT"]},
+		{toStore, store},
 		{toKafka, kafka},
 		{toReceiver, receiver},
 	} {
@@ -315,6 +336,11 @@ func (w *world) stopStack() {
 // startAgain stops the stack and starts it with more flags, on the same data and at the same addresses.
 func (w *world) startAgain(ctx context.Context, flags ...string) error {
 	w.stopStack()
+	return w.launchAgain(ctx, flags...)
+}
+
+// launchAgain starts the stack that has ended.
+func (w *world) launchAgain(ctx context.Context, flags ...string) error {
 	next := exec.Command(w.devstack.Path, slices.Concat(w.devstack.Args[1:], flags)...)
 	next.Env = w.devstack.Env
 	w.devstack = next
@@ -326,7 +352,10 @@ func (w *world) startAgain(ctx context.Context, flags ...string) error {
 
 // processes that this world has, the ones that matter most first.
 func (w *world) processes() []string {
-	names := []string{procBoxOffice, procMockpay, procTemporal, procPostgres}
+	names := []string{procBoxOffice, procMockpay, procTemporal}
+	if w.ordersServer == nil {
+		names = append(names, procPostgres)
+	}
 	if w.ledger == ledgerTigerBeetle {
 		names = append(names, procTigerBeetle)
 	}

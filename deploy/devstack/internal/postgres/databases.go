@@ -120,11 +120,15 @@ func databaseExists(ctx context.Context, conn *pgx.Conn, name string) (bool, err
 const codeInsufficientPrivilege = "42501"
 
 // Adopt prepares the server of a DATABASE_URL: the orders go into the database that it
-// names, and Temporal gets two databases beside it, created if they are missing.
-func Adopt(ctx context.Context, dsn string) (Databases, error) {
+// names, and Temporal gets two databases beside it, created if they are missing. With a
+// temporalDSN, Temporal has the database that this names instead, and one beside that.
+func Adopt(ctx context.Context, dsn, temporalDSN string) (Databases, error) {
 	orders, err := ParseURL(dsn)
 	if err != nil {
 		return Databases{}, err
+	}
+	if temporalDSN != "" {
+		return adoptTwo(ctx, orders, temporalDSN)
 	}
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
@@ -163,6 +167,33 @@ func Adopt(ctx context.Context, dsn string) (Databases, error) {
 			"as a superuser run: %s", orders.User, orders.Address(), strings.Join(forSuperuser, " "))
 	}
 	return found, nil
+}
+
+// adoptTwo is Adopt for two servers.
+func adoptTwo(ctx context.Context, orders Database, temporalDSN string) (Databases, error) {
+	temporal, err := ParseURL(temporalDSN)
+	if err != nil {
+		return Databases{}, fmt.Errorf("the database of Temporal: %w", err)
+	}
+	conn, err := pgx.Connect(ctx, temporal.URL())
+	if err != nil {
+		return Databases{}, fmt.Errorf("no connection to Temporal's database at %s/%s: %w", temporal.Address(), temporal.Name, err)
+	}
+	defer conn.Close(ctx)
+	found := Databases{Orders: orders, Temporal: temporal, Visibility: temporal}
+	found.Visibility.Name += "_visibility"
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version')").Scan(&found.Version); err != nil {
+		return Databases{}, err
+	}
+	statement, err := adoptDatabase(ctx, conn, found.Visibility)
+	if err == nil && statement != "" {
+		err = errors.New("as a superuser run: " + statement)
+	}
+	if err != nil {
+		return Databases{}, fmt.Errorf("create database %s: %w", found.Visibility.Name, err)
+	}
+	found.Version, _, _ = strings.Cut(found.Version, " ")
+	return found, Ping(ctx, orders)
 }
 
 // adoptDatabase creates the database if it is missing. If the role may not, it returns

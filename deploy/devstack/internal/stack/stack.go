@@ -42,6 +42,9 @@ type Options struct {
 	// OrdersCollation is for tests: the ICU locale of a new orders database; empty: sort
 	// by bytes.
 	OrdersCollation string
+	// TemporalDatabase is for drills: beside DATABASE_URL, the database of Temporal, on a server
+	// of its own. Empty: Temporal's are beside the orders.
+	TemporalDatabase string
 	// CountStatements is for tests and the bench: Postgres counts statements, if it has
 	// the extension.
 	CountStatements bool

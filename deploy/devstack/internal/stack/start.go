@@ -97,7 +97,7 @@ func (s *stack) start(ctx context.Context) error {
 func (s *stack) startPostgres(ctx context.Context) (string, error) {
 	var err error
 	if dsn, given := s.user[varDatabase]; given {
-		s.databases, err = postgres.Adopt(ctx, dsn)
+		s.databases, err = postgres.Adopt(ctx, dsn, s.TemporalDatabase)
 		if err != nil {
 			return "", err
 		}
