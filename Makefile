@@ -128,8 +128,6 @@ test: $(DEVSTACK) ## everything that must pass before a change is merged; nothin
 	BOXOFFICE_TEST_COLLATION=C $(call GOTEST,orders-in-bytes) -race ./orders
 	@echo "== faults: a minute of them; make chaos has all"
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos run -repo .. -short -seconds 60 -seed $(or $(filter-out 0,$(SEED)),1)
-	@echo "== databases and ledger are lost and put back, each once; make drill does it at length"
-	bin/chaos drill -repo . -short -rate 4 -ledger embedded -seed $(or $(filter-out 0,$(SEED)),1)
 	@echo "== what ran on what"
 	@go run ./deploy/testtable $(TESTED)/*.json
 	@# Said again where it is seen.

@@ -38,6 +38,7 @@ type databaseServer struct {
 	user, password   string // who owns the database, which has the same name
 	credential       *syscall.Credential
 	mayMakeDatabases bool
+	backedUp         string // when the last backup had ended, by its clock
 
 	pid   int
 	ended chan struct{}
@@ -99,7 +100,11 @@ func (s *databaseServer) run(ctx context.Context, path string, args ...string) e
 
 // backup calls the script that operators have.
 func (s *databaseServer) backup(ctx context.Context, args ...string) error {
-	return s.run(ctx, s.script, args...)
+	err := s.run(ctx, s.script, args...)
+	if err == nil && args[0] == "backup" {
+		s.backedUp, err = s.clock(ctx)
+	}
+	return err
 }
 
 // start starts the server and waits until it takes writes: it may have a log to play back first.
@@ -190,8 +195,20 @@ func (s *databaseServer) makeDatabase(ctx context.Context) error {
 	return nil
 }
 
-// now is the server's time, as the script takes it.
+// now is a moment to which the server can be put back, as the script takes it. Backups know their ends by the second, so it is
+// not of the one in which the last ended.
 func (s *databaseServer) now(ctx context.Context) (string, error) {
+	err := await(ctx, databaseWithin, "the second of the backup is over", func() bool {
+		over, err := answerOf[bool](ctx, s, `SELECT clock_timestamp() >= date_trunc('second', $1::text::timestamptz) + interval '2 seconds'`, s.backedUp)
+		return err == nil && over
+	})
+	if err != nil {
+		return "", err
+	}
+	return s.clock(ctx)
+}
+
+func (s *databaseServer) clock(ctx context.Context) (string, error) {
 	return answerOf[string](ctx, s, `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'`)
 }
 
