@@ -20,6 +20,8 @@ func TestEventsMatchTheTable(t *testing.T) {
 	sold := b.sold(t, keyOf(1))
 	sold.Order.Metadata = domain.Metadata{"crm": "17"}
 	b.record(t, sold)
+	must(b.saleSays(t, []int64{1}, func(e *domain.Editable) { e.Name, e.Facts.HolderNames.Asked = "Another name", true }))
+	must(b.names(sold.Order.ID, domain.Holder{Ticket: 1, Name: "Ann"}))
 	must(b.store.BeginOrderRefund(b.ctx, sold.Order.ID, domain.RefundByOrganiser, day))
 	late := sold.Capture
 	late.Payment = "pay_late"
@@ -45,7 +47,6 @@ func TestEventsMatchTheTable(t *testing.T) {
 	b.tellStock(t, 5)
 	b.tellStock(t, 0)
 	b.tellStock(t, 1)
-	must(b.saleSays(t, []int64{1}, func(e *domain.Editable) { e.Name = "Another name" }))
 	for _, turn := range []func(context.Context, string) error{b.store.EndSale, b.store.ReopenSale} {
 		if err := turn(b.ctx, b.sale.ID); err != nil {
 			t.Fatal(err)
