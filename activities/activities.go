@@ -533,7 +533,7 @@ func (a *Activities) RefundPayment(ctx context.Context, refund RefundCall) (Refu
 	}
 	err := a.Provider.Refund(ctx, refund.Refund)
 	if domain.CodeOf(err) != domain.CodeNotFound {
-		return RefundGiven{}, fromProvider(err)
+		return RefundGiven{}, inTime(fromProvider(err), err)
 	}
 	unknown := fmt.Errorf("the provider does not know payment %s, which has to go back: is this the account that took it? %w", refund.Capture.Payment, err)
 	a.flag(FlagRefundUnknown, refund.Capture.Order, unknown)
@@ -595,6 +595,18 @@ func fromProvider(err error) error {
 		return nil
 	}
 	return retryable(err)
+}
+
+// inTime has the call repeated when the provider takes requests again, where it says when.
+// The workflow's own backoff, up to minutes, is for trouble of which nobody knows the end.
+func inTime(failure, err error) error {
+	var refused *domain.Error
+	if !errors.As(err, &refused) || refused.Code != domain.CodeOverloaded || refused.RetryAfter <= 0 {
+		return failure
+	}
+	return temporal.NewApplicationErrorWithOptions(err.Error(), string(refused.Code), temporal.ApplicationErrorOptions{
+		NextRetryDelay: refused.RetryAfter, Cause: err,
+	})
 }
 
 func retryable(err error) error {

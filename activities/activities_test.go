@@ -281,6 +281,27 @@ func TestWhatTheProviderRefusesStaysDue(t *testing.T) {
 	}
 }
 
+// A provider that says when it takes requests again is asked then, and not after the minutes that a refund of an outage waits.
+func TestARefundWaitsAsLongAsTheProviderSays(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want time.Duration
+	}{
+		"it is held back":  {&domain.Error{Code: domain.CodeOverloaded, RetryAfter: 7 * time.Second}, 7 * time.Second},
+		"nobody says when": {&domain.Error{Code: domain.CodeOverloaded}, 0},
+		"an outage":        {&domain.UnknownError{Op: "refund"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			acts, _ := setup(scripted{fail: map[string]error{"refund": tt.err}})
+			_, err := acts.RefundPayment(t.Context(), activities.RefundCall{})
+			var failed *temporal.ApplicationError
+			if !errors.As(err, &failed) || failed.NonRetryable() || failed.NextRetryDelay() != tt.want || failed.Type() != string(domain.CodeOf(tt.err)) {
+				t.Errorf("%v, want it retried after %s", err, tt.want)
+			}
+		})
+	}
+}
+
 // A payment that the provider has shown, or that bought tickets, and does not know
 // when it is to go back: another account may answer. Money is not done with by that.
 func TestARefundOfWhatTheProviderDoesNotKnow(t *testing.T) {

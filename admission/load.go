@@ -63,6 +63,21 @@ func (l *load) refused(ctx context.Context, err error) {
 	}
 }
 
+// Opened records what became of a buyer's wish to pay: whether the provider of the sale gave
+// a page, or takes no more at the moment. It is for the doors of that provider's sales.
+func (a *Admission) Opened(ctx context.Context, provider string, err error) {
+	switch domain.CodeOf(err) {
+	case domain.CodeOverloaded, domain.CodeUnknown:
+		if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+			a.load.meter.Open(a.load.since(time.Now()), provider, false)
+		}
+	default:
+		if err == nil {
+			a.load.meter.Open(a.load.since(time.Now()), provider, true)
+		}
+	}
+}
+
 func isOutOfTime(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
@@ -77,5 +92,8 @@ func (l *load) windows() [len(waitingroom.LoadWindows)]waitingroom.LoadWindow {
 // Load is how the checkouts of this node do. Give it to Rooms.
 func (a *Admission) Load() waitingroom.Load {
 	limit, inFlight, _ := a.bound.state()
-	return waitingroom.Load{InFlight: inFlight, InFlightMax: limit, Windows: a.load.windows(), Direct: a.load.meter.Directs(a.load.since(time.Now()))}
+	now := a.load.since(time.Now())
+	return waitingroom.Load{
+		InFlight: inFlight, InFlightMax: limit, Windows: a.load.windows(), Direct: a.load.meter.Directs(now), Opens: a.load.meter.Opens(now),
+	}
 }

@@ -25,6 +25,7 @@ type world struct {
 	images  map[string][]byte
 
 	reversals map[domain.OrderID][]domain.Reversal
+	waits     map[string]time.Duration // of a provider that takes no more requests
 
 	imageReads int
 
@@ -358,6 +359,16 @@ func (w *world) Authorizes(provider string) bool { return provider == domain.Def
 func (w *world) OpenPayment(_ context.Context, id domain.OrderID, _ domain.PayWish) (domain.PayPage, error) {
 	return domain.PayPage{Session: "other/s1", URL: "https://other.example/" + id.String()}, nil
 }
+
+// CheckAmount: the provider "other" takes at most 100,000.
+func (w *world) CheckAmount(provider string, minor int64, _ string) error {
+	if provider == "other" && minor > 100_000 {
+		return domain.Invalid("amount", "is more than it takes")
+	}
+	return nil
+}
+
+func (w *world) Wait(provider string) time.Duration { return w.waits[provider] }
 
 func (w *world) Session(_ context.Context, session string) (payments.Session, error) {
 	w.Mu.Lock()

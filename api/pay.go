@@ -57,7 +57,8 @@ func (s *Server) openPayment(ctx context.Context, in *payInput) (*payOutput, err
 	}
 	page := domain.PayPage{Session: state.Session, URL: state.PayURL}
 	if page.URL == "" {
-		page, err = s.Desk.OpenPayment(ctx, id, s.PayWish(orderOfState(&state), state.Hold))
+		page, err = s.openAtProvider(ctx, &state)
+		s.Admission.Opened(ctx, state.Provider, err)
 	}
 	if code := domain.CodeOf(err); err != nil && (code == domain.CodeAlreadyPaid || code == domain.CodeNotFound) {
 		return toOrder, nil
@@ -66,4 +67,17 @@ func (s *Server) openPayment(ctx context.Context, in *payInput) (*payOutput, err
 		return nil, err
 	}
 	return &payOutput{Status: http.StatusSeeOther, Location: page.URL, CacheControl: "no-store"}, nil
+}
+
+// openAtProvider asks for the provider's page, unless the provider takes no more requests:
+// the buyer comes again, the seats stay held, and no checkout waits for it.
+func (s *Server) openAtProvider(ctx context.Context, state *domain.CheckoutState) (domain.PayPage, error) {
+	if wait := s.Providers.Wait(state.Provider); wait > 0 {
+		return domain.PayPage{}, &domain.Error{
+			Code: domain.CodeOverloaded, RetryAfter: wait,
+			Detail: "The payment provider takes no more requests at the moment. Your tickets stay held: press pay again in a moment.",
+			Err:    fmt.Errorf("payment provider %s answered with its rate limit", state.Provider),
+		}
+	}
+	return s.Desk.OpenPayment(ctx, state.Order, s.PayWish(orderOfState(state), state.Hold))
 }

@@ -134,3 +134,57 @@ func TestAFreeOrderHasNowhereToPay(t *testing.T) {
 		t.Errorf("%d %+v, the provider was asked %d times", code, checked, b.world.sessionsAsked)
 	}
 }
+
+// A provider that takes no more requests is not asked. The buyer keeps the seats and is told when to come again, and the
+// doors of its sales learn of it as of an engine that is too slow.
+func TestAProviderThatTakesNoMoreIsNotAsked(t *testing.T) {
+	b := setup(t)
+	id, _ := b.held(testKey)
+	b.world.States[id].Provider, b.world.States[id].Session = "other", ""
+	b.world.waits = map[string]time.Duration{"other": 7 * time.Second}
+	w := b.do(request{method: "GET", path: "/v1/orders/" + id.String() + "/pay?key=" + b.api.Keys.PayKey(id)})
+	wantProblem(t, w, http.StatusServiceUnavailable, domain.CodeOverloaded)
+	if after := w.Header().Get("Retry-After"); after != "7" {
+		t.Errorf("Retry-After %q, want 7", after)
+	}
+	b.world.waits = nil
+	if code, location := b.pay(id, b.api.Keys.PayKey(id)); code != http.StatusSeeOther || location != "https://other.example/"+id.String() {
+		t.Errorf("afterwards: %d to %q", code, location)
+	}
+	longest := len(b.api.Admission.Load().Opens["other"]) - 1
+	if got := b.api.Admission.Load().Opens["other"][longest]; got.Opened != 1 || got.Refused != 1 {
+		t.Errorf("the door learns of %+v", got)
+	}
+}
+
+// What the provider cannot take is refused before anything is sold, with its field.
+func TestASaleHasPricesThatItsProviderTakes(t *testing.T) {
+	b := setup(t)
+	for name, tt := range map[string]struct {
+		provider, classes string
+		field             string // empty: the sale is created
+	}{
+		"within its bounds":     {"other", `[{"class":"A","price":100,"capacity":1},{"class":"B","price":10000,"capacity":1}]`, ""},
+		"too much":              {"other", `[{"class":"A","price":100,"capacity":1},{"class":"B","price":100001,"capacity":1}]`, "classes[1].price"},
+		"too much in one order": {"other", `[{"class":"A","price":10001,"capacity":1}]`, "classes[0].price"},
+		"not so many in one":    {"other", `[{"class":"A","price":10001,"capacity":1,"max_per_order":9}]`, ""},
+		"nothing to be taken":   {"other", `[{"class":"A","price":0,"capacity":1}]`, ""},
+		"another takes it":      {"mockpay", `[{"class":"A","price":100001,"capacity":1}]`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := "p" + strings.ReplaceAll(name, " ", "-")
+			body := `{"id":"` + id + `","name":"Fresh","currency":"EUR","buyer_limit":10,"provider":"` + tt.provider + `","classes":` + tt.classes + `}`
+			w := b.do(request{"POST", "/v1/sales", body, bearerOf(testAdminToken)})
+			if tt.field == "" {
+				if w.Code != http.StatusCreated {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+				return
+			}
+			p := wantProblem(t, w, http.StatusUnprocessableEntity, domain.CodeInvalid)
+			if len(p.Errors) != 1 || p.Errors[0].Field != tt.field || b.world.SalesByID[id] != nil {
+				t.Errorf("%s", w.Body)
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -185,6 +186,9 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	if sale.Capture == domain.CaptureAfterSeats && !s.Providers.Authorizes(sale.Provider) {
 		return nil, domain.Invalid("capture", fmt.Sprintf("payment provider %s, as it is configured, cannot authorise a payment and capture it later", sale.Provider))
 	}
+	if err := s.checkPrices(sale); err != nil {
+		return nil, err
+	}
 	if err := s.checkQueue(&in.Body); err != nil {
 		return nil, err
 	}
@@ -204,6 +208,33 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	}
 	s.Catalog.Forget(sale.ID)
 	return s.showSale(ctx, sale)
+}
+
+// checkPrices refuses prices that the sale's provider cannot take, and those of which an
+// order may have so many that it cannot.
+func (s *Server) checkPrices(sale *domain.Sale) error {
+	for i, class := range sale.Classes {
+		most := sale.BuyerLimit
+		if class.MaxPerOrder > 0 {
+			most = min(most, class.MaxPerOrder)
+		}
+		for _, n := range []int64{1, most} {
+			if class.PriceMinor == 0 {
+				continue // nobody is asked to take it
+			}
+			err := s.Providers.CheckAmount(sale.Provider, n*class.PriceMinor, sale.Currency)
+			var refused *domain.Error
+			if !errors.As(err, &refused) {
+				continue
+			}
+			rule := strings.TrimPrefix(refused.Detail, refused.Field+" ")
+			if n > 1 {
+				rule = fmt.Sprintf("is too high for the %d tickets that one order may have: that %s", n, rule)
+			}
+			return domain.Invalid(fmt.Sprintf("classes[%d].price", i), rule)
+		}
+	}
+	return nil
 }
 
 type adminOrderInput struct {

@@ -102,6 +102,12 @@ type Providers interface {
 	// Session asks a provider what became of a payment session. CodeNotFound: nobody ever
 	// opened it.
 	Session(ctx context.Context, session string) (payments.Session, error)
+	// Wait is how long nothing is sent to a provider, because it answered with its rate
+	// limit; 0: it can be asked.
+	Wait(provider string) time.Duration
+	// CheckAmount returns CodeInvalid for an amount that a provider cannot take; the detail
+	// says why.
+	CheckAmount(provider string, minor int64, currency string) error
 	// Has reports whether a provider is configured. Default is the provider of new sales
 	// that name none.
 	Has(provider string) bool

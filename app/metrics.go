@@ -12,6 +12,7 @@ import (
 	"boxoffice/domain"
 	"boxoffice/ledger"
 	"boxoffice/orders"
+	"boxoffice/payments"
 	"boxoffice/worker"
 )
 
@@ -25,6 +26,7 @@ type metrics struct {
 	unanswered *prometheus.CounterVec
 	recorded   prometheus.Histogram
 	flagged    *prometheus.CounterVec
+	limits     *prometheus.CounterVec
 	info       *prometheus.GaugeVec
 	stages     stages
 	temporal   *worker.Metrics
@@ -58,6 +60,9 @@ func newMetrics() *metrics {
 		flagged: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "boxoffice_flagged_total", Help: "Orders that ended well for the buyer but need an operator's attention; the log says which.",
 		}, []string{"what"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "boxoffice_provider_rate_limits_total", Help: "Answers of a payment provider that it was asked too often. Calls to it are held back then.",
+		}, []string{"provider"}),
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "boxoffice_info", Help: "What this process is, as labels; always 1.",
 		}, []string{"ledger", "go"}),
@@ -71,7 +76,7 @@ func newMetrics() *metrics {
 	}
 	m.stages = newStages(m.registry)
 	m.temporal = worker.NewMetrics()
-	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged, m.temporal, buildInfo(),
+	m.registry.MustRegister(m.info, m.batches, m.requests, m.queueWaits, m.refused, m.unanswered, m.recorded, m.flagged, m.limits, m.temporal, buildInfo(),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -114,6 +119,14 @@ func disputeMetrics(l *look[domain.Disputes]) prometheus.Collector {
 		}
 		gauge(disputesRespondBy, respondBy)
 	}, disputesOpen, disputesUnanswered, disputesRespondBy)
+}
+
+// watch counts the rate limits of payment providers.
+func (m *metrics) watch(providers *payments.Set) {
+	for _, name := range providers.Names() {
+		m.limits.WithLabelValues(name) // so that it shows 0 before the first one
+	}
+	providers.Limited = func(name string) { m.limits.WithLabelValues(name).Inc() }
 }
 
 func (m *metrics) handler() http.Handler {

@@ -11,6 +11,8 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/orders"
+	"boxoffice/payments"
+	"boxoffice/payments/paymentstest"
 )
 
 func scrape(t *testing.T, m *metrics) string {
@@ -152,5 +154,22 @@ func TestMetricsShowDisputes(t *testing.T) {
 				t.Errorf("no %q in %s", want, got)
 			}
 		}
+	}
+}
+
+func TestMetricsCountRateLimits(t *testing.T) {
+	provider := paymentstest.NewMemory()
+	set, err := payments.NewSet(provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMetrics()
+	m.watch(set)
+	for _, want := range []string{"0", "1", "1"} { // the third call is held back
+		if got, want := scrape(t, m), "\nboxoffice_provider_rate_limits_total{provider=\"other\"} "+want+"\n"; !strings.Contains(got, want) {
+			t.Fatalf("no %q in %s", want, got)
+		}
+		provider.SetLimited(time.Minute)
+		_, _ = set.Session(t.Context(), paymentstest.MemoryName+"/cs_1")
 	}
 }

@@ -170,6 +170,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		return err
 	}
 	meter := newMetrics()
+	meter.watch(providers)
 	meter.registry.MustRegister(s.program.Collectors...)
 	store, batcher, temporal, err := s.openAll(ctx, meter)
 	if err != nil {

@@ -19,7 +19,8 @@ import (
 //   - A *domain.Error is definite: the provider said no, or was not asked because the
 //     request can never succeed. A *domain.UnknownError says that nobody knows: the call
 //     may have taken effect. There is no third kind. Whatever an adapter does not
-//     understand is unknown, including a proxy's 404, a rate limit and a broken answer.
+//     understand is unknown, including a proxy's 404 and a broken answer. So is the
+//     provider's rate limit (429); the error then wraps a *RateLimitedError.
 //   - It obeys its context, and ends by itself within CallTimeout.
 //   - It limits what it reads and what it keeps.
 //   - Ids are the provider's own. Orders are the box office's: a session, a capture and
@@ -116,6 +117,15 @@ type Authorizer interface {
 	// Authorizations lists every payment that is authorised and was neither captured nor
 	// released, in any order. The list ends at the first error.
 	Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error]
+}
+
+// A Pricer is a Provider that does not take every amount. A sale with a price that it
+// cannot take is refused when it is created, not when its first buyer wants to pay.
+type Pricer interface {
+	Provider
+	// CheckAmount returns a *domain.Error with CodeInvalid, whose detail says why, for an
+	// amount that no session can be opened for.
+	CheckAmount(minor int64, currency string) error
 }
 
 // A Courier is a Provider that says which of its webhooks were acknowledged. The audit

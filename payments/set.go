@@ -7,20 +7,28 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"time"
 
 	"boxoffice/domain"
 )
 
 // A Set combines the providers of a box office. Its ids are qualified: each call goes to
 // the provider that an id names. It is safe for concurrent use.
+//
+// It slows down where a provider answers with its rate limit (see brake): a call that is
+// held back is a *domain.Error with CodeOverloaded and RetryAfter, and nothing was sent.
 type Set struct {
 	providers map[string]Provider
 	names     []string
+	brakes    map[string]*brake
+	// Limited is called with the provider's name for each answer that was its rate limit.
+	// Set it before the first call; it may be nil.
+	Limited func(provider string)
 }
 
 // NewSet combines providers. The first is the one of sales that name none.
 func NewSet(providers ...Provider) (*Set, error) {
-	s := &Set{providers: make(map[string]Provider, len(providers))}
+	s := &Set{providers: make(map[string]Provider, len(providers)), brakes: make(map[string]*brake, len(providers))}
 	for _, p := range providers {
 		switch name := p.Name(); {
 		case !domain.ValidProvider(name):
@@ -28,7 +36,7 @@ func NewSet(providers ...Provider) (*Set, error) {
 		case s.Has(name):
 			return nil, fmt.Errorf("payment provider %q is configured twice", name)
 		default:
-			s.providers[name] = p
+			s.providers[name], s.brakes[name] = p, new(brake)
 			s.names = append(s.names, name)
 		}
 	}
@@ -81,13 +89,53 @@ func (s *Set) Page(provider string, opening Opening) (domain.PayPage, bool, erro
 	return page, true, err
 }
 
+// CheckAmount returns a *domain.Error with CodeInvalid for an amount that a provider cannot
+// take.
+func (s *Set) CheckAmount(provider string, minor int64, currency string) error {
+	if pricer, ok := s.providers[provider].(Pricer); ok {
+		return pricer.CheckAmount(minor, currency)
+	}
+	return nil
+}
+
+// Slowed lists the providers whose calls are held back now.
+func (s *Set) Slowed() (names []string) {
+	for _, name := range s.names {
+		if s.brakes[name].holdsBack() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Wait is how long nothing is sent to a provider that answered with its rate limit; 0: a
+// call may be sent.
+func (s *Set) Wait(provider string) time.Duration {
+	if b := s.brakes[provider]; b != nil {
+		return b.wait()
+	}
+	return 0
+}
+
+// call makes a call to a configured provider, unless it is held back.
+func call[T any](s *Set, provider string, do func() (T, error)) (answer T, err error) {
+	err = s.brakes[provider].call(provider, func() (err error) {
+		answer, err = do()
+		if s.Limited != nil && errors.As(err, new(*RateLimitedError)) {
+			s.Limited(provider)
+		}
+		return err
+	})
+	return answer, err
+}
+
 // Open opens a session at a provider.
 func (s *Set) Open(ctx context.Context, provider string, opening Opening) (domain.PayPage, error) {
 	p, ok := s.providers[provider]
 	if !ok {
 		return domain.PayPage{}, notConfigured("open a payment session for", opening.Order.String(), provider)
 	}
-	page, err := p.Open(ctx, opening)
+	page, err := call(s, provider, func() (domain.PayPage, error) { return p.Open(ctx, opening) })
 	if err != nil {
 		return domain.PayPage{}, err
 	}
@@ -107,7 +155,7 @@ func (s *Set) Expire(ctx context.Context, session string) (domain.ExpireOutcome,
 	if !ok {
 		return domain.ExpireOutcome{}, notConfigured("expire session", session, name)
 	}
-	outcome, err := p.Expire(ctx, id)
+	outcome, err := call(s, name, func() (domain.ExpireOutcome, error) { return p.Expire(ctx, id) })
 	if err != nil {
 		return domain.ExpireOutcome{}, err
 	}
@@ -133,7 +181,7 @@ func (s *Set) decide(ctx context.Context, op, session string, how func(Authorize
 	if !ok {
 		return domain.ExpireOutcome{}, strange(op, session, fmt.Errorf("payment provider %s does not authorise", name))
 	}
-	outcome, err := how(p, ctx, id)
+	outcome, err := call(s, name, func() (domain.ExpireOutcome, error) { return how(p, ctx, id) })
 	if err != nil {
 		return domain.ExpireOutcome{}, err
 	}
@@ -210,7 +258,7 @@ func (s *Set) session(ctx context.Context, session string) (Session, error) {
 	if !ok {
 		return Session{}, notConfigured("ask about session", session, name)
 	}
-	return p.Session(ctx, id)
+	return call(s, name, func() (Session, error) { return p.Session(ctx, id) })
 }
 
 // Refund gives a whole captured payment back, once: the payment is the key.
@@ -223,10 +271,13 @@ func (s *Set) Refund(ctx context.Context, refund domain.Refund) error {
 	if !ok {
 		return notConfigured("refund", refund.Capture.Payment, name)
 	}
-	return p.Refund(ctx, Refund{
-		Key: id, Payment: id, Order: refund.Capture.Order,
-		AmountMinor: refund.Capture.AmountMinor, Currency: refund.Capture.Currency, Reason: refund.Reason,
+	_, err := call(s, name, func() (struct{}, error) {
+		return struct{}{}, p.Refund(ctx, Refund{
+			Key: id, Payment: id, Order: refund.Capture.Order,
+			AmountMinor: refund.Capture.AmountMinor, Currency: refund.Capture.Currency, Reason: refund.Reason,
+		})
 	})
+	return err
 }
 
 // Event reads a webhook of a provider. It returns a *domain.Error with CodeNotFound if

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"boxoffice/domain"
 	"boxoffice/payments"
@@ -208,5 +209,52 @@ func TestASetOfProvidersMustMakeSense(t *testing.T) {
 				t.Fatal("no error, want one")
 			}
 		})
+	}
+}
+
+// A provider's rate limit slows the calls to it, and to no other.
+func TestARateLimitHoldsCallsBack(t *testing.T) {
+	ctx := t.Context()
+	one, two := paymentstest.NewMemory(), paymentstest.NewMemory()
+	set, err := payments.NewSet(named{one, "one"}, named{two, "two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limited []string
+	set.Limited = func(provider string) { limited = append(limited, provider) }
+	opening := payments.Opening{Order: order(1), Attempt: 1, AmountMinor: 100, Currency: "EUR"}
+	page, err := set.Open(ctx, "one", opening)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.SetLimited(time.Minute)
+	if _, err := set.Expire(ctx, page.Session); !domain.IsUnknown(err) {
+		t.Errorf("the call that meets the limit: %v, want unknown", err)
+	}
+	asked := func() int {
+		return one.Calls("open") + one.Calls("expire") + one.Calls("session") + one.Calls("refund")
+	}
+	before := asked()
+	_, openErr := set.Open(ctx, "one", opening)
+	_, expireErr := set.Expire(ctx, page.Session)
+	_, sessionErr := set.Session(ctx, page.Session)
+	_, _, captureErr := set.Capture(ctx, page.Session)
+	refundErr := set.Refund(ctx, domain.Refund{Capture: domain.Capture{Payment: "one/pi_1", Order: order(1), AmountMinor: 100, Currency: "EUR"}})
+	for call, err := range map[string]error{"open": openErr, "expire": expireErr, "session": sessionErr, "capture": captureErr, "refund": refundErr} {
+		if domain.CodeOf(err) != domain.CodeOverloaded {
+			t.Errorf("%s after it: %v, want overloaded", call, err)
+		}
+	}
+	if asked() != before {
+		t.Errorf("%d calls were sent all the same", asked()-before)
+	}
+	if _, err := set.Open(ctx, "two", opening); err != nil {
+		t.Errorf("the other provider: %v", err)
+	}
+	if one, two, none := set.Wait("one"), set.Wait("two"), set.Wait("none"); one <= 0 || one > time.Minute || two != 0 || none != 0 {
+		t.Errorf("waits %s, %s, %s", one, two, none)
+	}
+	if !reflect.DeepEqual(set.Slowed(), []string{"one"}) || !reflect.DeepEqual(limited, []string{"one"}) {
+		t.Errorf("slowed %q, limits %q", set.Slowed(), limited)
 	}
 }

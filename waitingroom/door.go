@@ -186,6 +186,12 @@ func engineOf(all *word, old bool, part float64) engineState {
 		congested: all.congested() || old, pressed: all.pressed(), absent: all.let.absent(), lag: lagLeast,
 		perSecond: part * perSecond, over: over, drain: drainOf(perSecond), backlog: part * perSecond * all.waits().Seconds(),
 	}
+	if all.opensCongested() {
+		// The provider is part of the engine of its sales, and the slower one.
+		opened, over := all.opensPerSecond()
+		e.congested, e.perSecond, e.over = true, min(e.perSecond, opened), over
+		e.drain = drainOf(e.perSecond)
+	}
 	if n := all.came.people; n > 0 {
 		e.lag = min(max(time.Duration(float64(all.came.after)/n), lagLeast), lagMost)
 	}

@@ -12,6 +12,14 @@ type Load struct {
 	InFlight, InFlightMax int
 	Windows               [len(LoadWindows)]LoadWindow
 	Direct                []float64 // the shares of the checkouts that belong to sales without a waiting room
+	// Opens are the payment pages that buyers asked for, by payment provider.
+	Opens map[string][len(LoadWindows)]OpenWindow
+}
+
+// An OpenWindow counts what became of payment pages within one of LoadWindows.
+type OpenWindow struct {
+	Opened  int // the provider gave a page
+	Refused int // overloaded or unknown: the provider takes no more, or does not answer in time
 }
 
 // part is each door's share of the engine if all sales have equal shares, and what one
@@ -118,6 +126,34 @@ func (w *word) full() bool {
 	answered := float64(t.verdicts) * (fullTime.Seconds() / LoadWindows[0].Seconds())
 	refused := t.answers - t.verdicts - t.settled // or given up
 	return float64(w.inFlight) > answered || float64(refused) > fullRefused*float64(t.answers)
+}
+
+// opensCongested is the same claim about what buyers need after the door: the pages of the
+// sale's payment provider. A provider that answers with its rate limit is an engine that is
+// too slow, and no fault of those who come.
+func (w *word) opensCongested() bool {
+	t := w.opens[len(w.opens)-1]
+	for i := len(w.opens) - 1; i >= 0; i-- { // the shortest window with enough
+		if w.opens[i].all() >= answersEnough {
+			t = w.opens[i]
+		}
+	}
+	for _, newest := range w.opens {
+		if newest.all() >= quickMin && newest.refused == 0 {
+			return false
+		}
+	}
+	n := float64(t.all())
+	return n >= answersMin && float64(t.refused) > tailShare*n+certainty*math.Sqrt(n*tailShare*(1-tailShare))
+}
+
+// opensPerSecond is how many pages the provider gives, and over what time.
+func (w *word) opensPerSecond() (n float64, over time.Duration) {
+	at := 1
+	if w.opens[at].all() < verdictsEnough {
+		at = 2
+	}
+	return float64(w.opens[at].opened) / LoadWindows[at].Seconds(), LoadWindows[at]
 }
 
 // pressed is the share of the operations that wait for the engine.

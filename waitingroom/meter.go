@@ -19,9 +19,10 @@ type Meter struct {
 	newest  int64 // the bucket that counts now
 	buckets [meterBuckets]LoadWindow
 	sums    [len(LoadWindows)]LoadWindow
-	direct  map[string]float64 // verdicts of sales without a waiting room, e-fold in directLife
-	all     float64            // of all sales
-	until   time.Duration      // it has decayed
+	opens   map[string]*openMeter // by payment provider
+	direct  map[string]float64    // verdicts of sales without a waiting room, e-fold in directLife
+	all     float64               // of all sales
+	until   time.Duration         // it has decayed
 }
 
 const (
@@ -111,6 +112,70 @@ func (m *Meter) count(now time.Duration, one func(*LoadWindow)) {
 	one(&m.buckets[m.newest%int64(meterBuckets)])
 	for i := range m.sums {
 		one(&m.sums[i])
+	}
+}
+
+// An openMeter counts the payment pages of a provider, as a Meter counts checkouts.
+type openMeter struct {
+	newest  int64
+	buckets [meterBuckets]OpenWindow
+}
+
+// providersMax limits the payment providers that are counted separately.
+const providersMax = 16
+
+// Open counts a buyer who asked for the page of a payment provider: it was there, or it was
+// refused as overloaded or unknown.
+func (m *Meter) Open(now time.Duration, provider string, opened bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	of := m.opens[provider]
+	if of == nil {
+		if len(m.opens) >= providersMax {
+			return
+		}
+		if m.opens == nil {
+			m.opens = make(map[string]*openMeter)
+		}
+		of = new(openMeter)
+		m.opens[provider] = of
+	}
+	of.turn(now)
+	if bucket := &of.buckets[of.newest%int64(meterBuckets)]; opened {
+		bucket.Opened++
+	} else {
+		bucket.Refused++
+	}
+}
+
+// Opens are the counts of each provider.
+func (m *Meter) Opens(now time.Duration) map[string][len(LoadWindows)]OpenWindow {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make(map[string][len(LoadWindows)]OpenWindow, len(m.opens))
+	for provider, of := range m.opens {
+		of.turn(now)
+		var windows [len(LoadWindows)]OpenWindow
+		for i, window := range LoadWindows {
+			for back := range min(int64(window/meterStep), of.newest+1) {
+				bucket := &of.buckets[(of.newest-back)%int64(meterBuckets)]
+				windows[i].Opened += bucket.Opened
+				windows[i].Refused += bucket.Refused
+			}
+		}
+		all[provider] = windows
+	}
+	return all
+}
+
+func (m *openMeter) turn(now time.Duration) {
+	at := int64(now / meterStep)
+	if at-m.newest >= int64(meterBuckets) {
+		m.buckets, m.newest = [meterBuckets]OpenWindow{}, at
+	}
+	for m.newest < at {
+		m.newest++
+		m.buckets[m.newest%int64(meterBuckets)] = OpenWindow{}
 	}
 }
 

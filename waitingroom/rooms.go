@@ -237,6 +237,15 @@ type checkoutsState struct {
 	own    word
 	part   float64 // each door's share of the engine
 	direct bool    // sales without a door have much of it
+	// opens are the payment pages of each provider.
+	opens map[string][len(LoadWindows)]OpenWindow
+}
+
+func opensOf(windows [len(LoadWindows)]OpenWindow) (o [len(LoadWindows)]opens) {
+	for i, w := range windows {
+		o[i] = opens{w.Opened, w.Refused}
+	}
+	return o
 }
 
 func checkoutsOf(l *Load, own word, doors int) checkoutsState {
@@ -244,7 +253,7 @@ func checkoutsOf(l *Load, own word, doors int) checkoutsState {
 	for _, share := range l.Direct {
 		direct += share
 	}
-	return checkoutsState{own: own, part: part(l.Direct, doors), direct: direct >= directShare}
+	return checkoutsState{own: own, part: part(l.Direct, doors), direct: direct >= directShare, opens: l.Opens}
 }
 
 // isDoorOpen reports whether the door would let people in, if there are any.
@@ -360,6 +369,9 @@ func (r *Rooms) exchange(ctx context.Context, of *room, checkouts checkoutsState
 	var at time.Duration
 	var turned bool
 	word := checkouts.own
+	if sale := of.def.Load(); sale != nil {
+		word.opens = opensOf(checkouts.opens[sale.Provider])
+	}
 	first, q, err := r.o.Store.ExchangeQueue(ctx, of.sale, b.joins, func(q *domain.Queue, first int64) domain.QueueNode {
 		// Only now that we have the row: with a time from before the wait for it, a slow
 		// database would look like one whose clock was set.

@@ -26,6 +26,8 @@ type simulation struct {
 	tail     float64 // this share of the operations takes tailTook longer, for other reasons
 	tailTook time.Duration
 	tailTil  time.Duration // 0: always
+	// pages are how many payment pages a second a provider gives; it refuses what is more.
+	pages map[string]func(at time.Duration) float64
 
 	random  *rand.Rand
 	events  eventHeap
@@ -37,6 +39,8 @@ type simulation struct {
 	asked    times // the first checkouts of those let in
 	webhooks []sample
 	refused  int
+	credit   map[string]float64 // pages that a provider gives now
+	creditAt map[string]time.Duration
 }
 
 type simulatedSale struct {
@@ -46,6 +50,7 @@ type simulatedSale struct {
 	joins    int64                           // a second, instead: they come only once it is open
 	think    time.Duration                   // at most this long from the page to the checkout
 	direct   bool                            // it has no waiting room
+	provider string                          // that must be asked for a page; empty: none
 	bots     float64                         // this share keeps its place and never checks out
 	known    func(now time.Duration) float64 // the rate of a door that knows the engine; nil: the door has to find it
 
@@ -55,7 +60,9 @@ type simulatedSale struct {
 	paid  times
 	rates []float64 // of the door, each 100 ms
 	doors []int64   // how far it was then
-	told  []estimated
+
+	pages, unpaged times // payment pages that its provider gave, and refused
+	told           []estimated
 }
 
 // estimated is the estimate that somebody got of their wait.
@@ -153,7 +160,7 @@ func (s *simulation) turn(now time.Duration, start time.Time) {
 				open++
 			}
 		}
-		load := Load{InFlight: n.inFlight, InFlightMax: simulatedSlots, Windows: n.meter.Windows(now), Direct: n.meter.Directs(now)}
+		load := Load{InFlight: n.inFlight, InFlightMax: simulatedSlots, Windows: n.meter.Windows(now), Direct: n.meter.Directs(now), Opens: n.meter.Opens(now)}
 		checkouts := checkoutsOf(&load, n.pulse.take(&load, now), open)
 		for _, sale := range s.sales {
 			if now >= sale.opens {
@@ -173,6 +180,7 @@ func (s *simulation) turn(now time.Duration, start time.Time) {
 // turn is the exchange of the nth node.
 func (sale *simulatedSale) turn(nth int, start, now time.Time, checkouts checkoutsState) {
 	own := checkouts.own
+	own.opens = opensOf(checkouts.opens[sale.provider])
 	sale.q.Now = now
 	if sale.known != nil {
 		rate := sale.known(now.Sub(start))
@@ -240,13 +248,39 @@ func (s *simulation) checkoutAt(now time.Duration, sale *simulatedSale, n *simul
 		if sale.direct {
 			n.meter.Direct(at, "direct")
 		}
-		settled := s.work(at)
-		s.after(at, settled, func() {
-			n.meter.Webhook(at+settled, settled)
-			s.webhooks = append(s.webhooks, sample{at + settled, settled})
-			s.paid = append(s.paid, at+settled)
-			sale.paid = append(sale.paid, at+settled)
-		})
+		s.toPay(at, sale, n)
+	})
+}
+
+// toPay asks for the provider's page until there is one, and pays.
+func (s *simulation) toPay(at time.Duration, sale *simulatedSale, n *simulatedNode) {
+	if limit := s.pages[sale.provider]; limit != nil {
+		if s.credit == nil {
+			s.credit, s.creditAt = map[string]float64{}, map[string]time.Duration{}
+		}
+		s.credit[sale.provider] = min(s.credit[sale.provider]+limit(at)*(at-s.creditAt[sale.provider]).Seconds(), 1+limit(at)/4)
+		s.creditAt[sale.provider] = at
+		isGiven := s.credit[sale.provider] >= 1
+		n.meter.Open(at, sale.provider, isGiven)
+		if !isGiven {
+			sale.unpaged = append(sale.unpaged, at)
+			again := 2*time.Second + time.Duration(s.random.Float64()*float64(3*time.Second))
+			s.after(at, again, func() { s.toPay(at+again, sale, n) })
+			return
+		}
+		s.credit[sale.provider]--
+		sale.pages = append(sale.pages, at)
+	}
+	s.pay(at, sale, n)
+}
+
+func (s *simulation) pay(at time.Duration, sale *simulatedSale, n *simulatedNode) {
+	settled := s.work(at)
+	s.after(at, settled, func() {
+		n.meter.Webhook(at+settled, settled)
+		s.webhooks = append(s.webhooks, sample{at + settled, settled})
+		s.paid = append(s.paid, at+settled)
+		sale.paid = append(sale.paid, at+settled)
 	})
 }
 

@@ -17,7 +17,14 @@ type word struct {
 	came     comers
 	let      cohorts
 	listened bool // as long as people may be silent
+	// opens are those of the payment provider of the row's sale.
+	opens [len(LoadWindows)]opens
 }
+
+// opens is what a node counted of payment pages in one of LoadWindows.
+type opens struct{ opened, refused int }
+
+func (o opens) all() int { return o.opened + o.refused }
 
 // A tally is what a node counted in one of LoadWindows.
 type tally struct {
@@ -57,6 +64,13 @@ func (w *word) bytes() []byte {
 	} else {
 		put(0)
 	}
+	if w.opens == ([len(LoadWindows)]opens{}) {
+		return b
+	}
+	for _, o := range w.opens { // nodes of earlier releases do not read on so far
+		put(o.opened)
+		put(o.refused)
+	}
 	return b
 }
 
@@ -86,6 +100,11 @@ func readWord(b []byte) (w word, ok bool) {
 		w.let[i] = cohort{int64(get()), int64(get()), int64(get())}
 	}
 	w.listened = get() != 0
+	if len(b) > 0 { // it has opened pages, or is of an earlier release, which counted none
+		for i := range w.opens {
+			w.opens[i] = opens{get(), get()}
+		}
+	}
 	if !ok {
 		return word{}, false
 	}
@@ -103,6 +122,10 @@ func (w *word) add(other *word) {
 		t.waited += o.waited
 	}
 	w.listened = w.listened || other.listened
+	for i := range w.opens {
+		w.opens[i].opened += other.opens[i].opened
+		w.opens[i].refused += other.opens[i].refused
+	}
 	w.inFlight += other.inFlight
 	w.most += other.most
 	w.came.people += other.came.people

@@ -232,6 +232,8 @@ func moneyOwed() dashboard {
 				one("max(boxoffice_refunds_owed_oldest_seconds)", "owed for")},
 			{"Refunds late", "0. The share of the time in which some refund was owed for more than an hour.", share,
 				[]query{{"boxoffice:refunds_late:ratio1h", "last hour"}, {"boxoffice:refunds_late:ratio1d", "last day"}}},
+			{"Rate limits of payment providers", "0. Above it: calls to the provider are held back, and its sales are slower.", perSecond,
+				one(rate("provider", "boxoffice_provider_rate_limits_total"), "{{provider}}")},
 			{"Disputes", "0. What buyers' banks ask back; unanswered: they wait for the organiser.", count, []query{
 				{"max(boxoffice_disputes_open)", "open"}, {"max(boxoffice_disputes_unanswered)", "unanswered"},
 			}},

@@ -66,7 +66,7 @@ func TestStripesDescriptionKnowsEveryRequest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return double.Subject(provider, network.SetAway)
+		return double.Subject(provider, network)
 	})
 	if requests.Load() == 0 {
 		t.Error("stripe-mock saw no request")

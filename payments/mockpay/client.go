@@ -302,6 +302,9 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, error) {
 // provider's no. A bare 404 may come from whatever else listens at that address, and
 // believing it would turn captured money into money that nobody took.
 func (r call) refusal(resp *http.Response) error {
+	if resp.StatusCode == http.StatusTooManyRequests {
+		return r.unknown(&payments.RateLimitedError{RetryAfter: payments.RetryAfter(resp.Header), Err: errors.New("status 429")})
+	}
 	raw, err := readAll(resp.Body, problemMaxBytes)
 	if err != nil {
 		return r.unknown(fmt.Errorf("status %d: %w", resp.StatusCode, err))

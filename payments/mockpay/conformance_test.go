@@ -52,7 +52,7 @@ func TestMockPayKeepsThePromises(t *testing.T) {
 		}
 		return &paymentstest.Subject{
 			Provider: provider,
-			SetAway:  network.SetAway,
+			SetAway:  network.SetAway, SetLimited: network.SetLimited,
 			Do: func(ctx context.Context, page domain.PayPage, deed paymentstest.Deed) error {
 				return atPage(ctx, mock.URL(), page, deed)
 			},

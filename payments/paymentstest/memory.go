@@ -48,6 +48,7 @@ type Memory struct {
 
 	mu       sync.Mutex
 	away     bool
+	limited  time.Duration
 	calls    map[string]int
 	opened   map[string]*memorySession // by order and attempt
 	sessions map[string]*memorySession
@@ -104,6 +105,8 @@ const (
 	BreakDisputeState      Break = "a dispute is told as it began"
 	BreakElsewhereRefunded Break = "a refund gives back what somebody gave back before"
 	BreakElsewhereListed   Break = "a refund made elsewhere passes for one of ours"
+	BreakLimitIsNo         Break = "a rate limit is a definite no"
+	BreakLimitUntold       Break = "a rate limit is an outage like any other"
 	BreakOwnRefundTold     Break = "a refund of ours is told as one made elsewhere"
 	BreakAuthorizeTakes    Break = "an authorisation takes the money"
 	BreakAuthorizeLost     Break = "expire says nothing of an authorisation"
@@ -125,6 +128,7 @@ var Breaks = []Break{
 	BreakElsewhereRefunded, BreakElsewhereListed, BreakOwnRefundTold,
 	BreakAuthorizeTakes, BreakAuthorizeLost, BreakAuthorizeUnlisted,
 	BreakCaptureTwice, BreakCaptureReleased, BreakReleaseCaptured, BreakReleaseLists, BreakCaptureOpens,
+	BreakLimitIsNo, BreakLimitUntold,
 }
 
 // NewMemory makes a provider that has seen nothing yet.
@@ -154,6 +158,14 @@ func (m *Memory) RefuseCaptures(refuse bool) {
 	m.refusing = refuse
 }
 
+// SetLimited makes the provider answer with its rate limit, and this Retry-After; 0 ends
+// that.
+func (m *Memory) SetLimited(retryAfter time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limited = retryAfter
+}
+
 // Calls is how often the call was made.
 func (m *Memory) Calls(call string) int {
 	m.mu.Lock()
@@ -175,6 +187,12 @@ func answer[T any](ctx context.Context, m *Memory, call, id string, effect func(
 			return none, &domain.UnknownError{Op: call, ID: id, Err: errors.New("the provider is down")}
 		case ctx.Err() != nil:
 			return none, &domain.UnknownError{Op: call, ID: id, Err: ctx.Err()}
+		case m.limited > 0 && m.Break == BreakLimitIsNo:
+			return none, domain.Invalid("anything", "is refused")
+		case m.limited > 0 && m.Break == BreakLimitUntold:
+			return none, &domain.UnknownError{Op: call, ID: id, Err: errors.New("status 429")}
+		case m.limited > 0:
+			return none, &domain.UnknownError{Op: call, ID: id, Err: &payments.RateLimitedError{RetryAfter: m.limited, Err: errors.New("too many requests")}}
 		}
 		return effect()
 	}()

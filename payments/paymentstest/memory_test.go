@@ -15,7 +15,7 @@ func subjectOf(m *Memory) *Subject {
 	return &Subject{
 		Provider:  m,
 		Processes: true,
-		SetAway:   m.SetAway,
+		SetAway:   m.SetAway, SetLimited: m.SetLimited,
 
 		RefuseCaptures: m.RefuseCaptures,
 		Do:             func(_ context.Context, page domain.PayPage, deed Deed) error { return m.Do(page, deed) },

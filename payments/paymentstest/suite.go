@@ -26,6 +26,9 @@ type Subject struct {
 	Webhook func(ctx context.Context) (Webhook, error)
 	// SetAway makes the provider unreachable for the adapter, or reachable again.
 	SetAway func(away bool)
+	// SetLimited makes the provider answer with its rate limit and this Retry-After, in
+	// seconds; 0 ends that.
+	SetLimited func(retryAfter time.Duration)
 	// Foreign is a genuine webhook of a type that we do not use.
 	Foreign func() (Webhook, error)
 	// Processes: the provider has payments that it processes for a while.
@@ -89,6 +92,7 @@ var Promises = []Promise{
 	{"an event is the same each time it comes", checkRepeatedEvent},
 	{"an event of another type is ignored", checkForeign},
 	{"an outage is unknown, never a no", checkAway},
+	{"a rate limit is unknown, and says how long it lasts", checkLimited},
 	{"a call that is given up ends", checkGivenUp},
 }
 
@@ -773,6 +777,36 @@ func checkAway(ctx context.Context, s *Subject) error {
 		return fmt.Errorf("after the outage expire says %+v, %v", outcome, told(err))
 	}
 	return s.Provider.Ping(ctx)
+}
+
+func checkLimited(ctx context.Context, s *Subject) error {
+	page, capture, err := s.paid(ctx, opening())
+	if err != nil {
+		return err
+	}
+	const after = 7 * time.Second
+	s.SetLimited(after)
+	_, expireErr := s.Provider.Expire(ctx, page.Session)
+	_, sessionErr := s.Provider.Session(ctx, page.Session)
+	calls := map[string]error{
+		"expire": expireErr, "session": sessionErr, "refund": s.Provider.Refund(ctx, refundOf(capture, "k", 1)),
+		"captures": endOf(s.Provider.Captures(ctx)), "ping": s.Provider.Ping(ctx),
+	}
+	if _, isLocal := s.Provider.(payments.Local); !isLocal {
+		_, calls["open"] = s.Provider.Open(ctx, opening())
+	}
+	for what, err := range calls {
+		var limited *payments.RateLimitedError
+		if !domain.IsUnknown(err) || !errors.As(err, &limited) || limited.RetryAfter != after {
+			return fmt.Errorf("%s above the provider's rate limit: %v, want an unknown error that wraps one of %s", what, told(err), after)
+		}
+	}
+	s.SetLimited(0)
+	outcome, err := s.Provider.Expire(ctx, page.Session)
+	if err != nil || outcome.Capture != capture {
+		return fmt.Errorf("after the limit expire says %+v, %v", outcome, told(err))
+	}
+	return s.mustReturn(ctx, capture.Payment)
 }
 
 func endOf[T any](list iter.Seq2[T, error]) error {

@@ -45,6 +45,24 @@ func outOfBounds() error {
 	return domain.Invalid("amount", fmt.Sprintf("is less or more than Stripe takes: 1–%d of its units", amountMax))
 }
 
+// least is what Stripe charges at least, in its units, by currency
+// (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts). It holds for accounts that are paid out in that
+// currency; for others Stripe converts, and what it then refuses is found when a session is opened.
+var least = map[string]int64{
+	"USD": 50, "AED": 200, "AUD": 50, "BGN": 100, "BRL": 50, "CAD": 50, "CHF": 50, "CZK": 1500, "DKK": 250, "EUR": 50, "GBP": 30,
+	"HKD": 400, "HUF": 17500, "INR": 50, "JPY": 50, "MXN": 1000, "MYR": 200, "NOK": 300, "NZD": 50, "PLN": 200, "RON": 200, "SEK": 300,
+	"SGD": 50, "THB": 1000,
+}
+
+// CheckAmount implements payments.Pricer.
+func (p *Provider) CheckAmount(minor int64, currency string) error {
+	amount, err := toStripe(minor, currency)
+	if err == nil && amount < least[currency] {
+		err = domain.Invalid("amount", fmt.Sprintf("is less than Stripe takes in %s: %d of its units", currency, least[currency]))
+	}
+	return err
+}
+
 // fromStripe is toStripe's inverse.
 func fromStripe(amount int64, currency string) (int64, error) {
 	switch {

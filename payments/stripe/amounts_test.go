@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 )
 
 func TestAmountsInStripesUnits(t *testing.T) {
@@ -48,5 +49,25 @@ func TestAmountsInStripesUnits(t *testing.T) {
 func TestPartOfACrownIsNoAmount(t *testing.T) {
 	if got, err := fromStripe(650_050, "ISK"); err == nil {
 		t.Errorf("650050 hundredths of ISK: %d, want an error", got)
+	}
+}
+
+// What Stripe would refuse when the first buyer wants to pay is refused before. More than that is not.
+func TestAmountsThatStripeTakes(t *testing.T) {
+	var p payments.Pricer = new(Provider)
+	for _, tt := range []struct {
+		currency string
+		minor    int64
+		taken    bool
+	}{
+		{"EUR", 49, false}, {"EUR", 50, true}, {"EUR", 99_999_999, true}, {"EUR", 100_000_000, false},
+		{"HUF", 17_499, false}, {"HUF", 17_500, true}, {"JPY", 49, false}, {"JPY", 50, true},
+		{"ISK", 1, true}, {"ISK", 1_000_000, false}, {"MGA", 150, false}, {"MGA", 100, true},
+		{"KWD", 1005, false}, {"KWD", 1010, true}, {"KRW", 1, true},
+	} {
+		err := p.CheckAmount(tt.minor, tt.currency)
+		if isTaken := err == nil; isTaken != tt.taken || err != nil && domain.CodeOf(err) != domain.CodeInvalid {
+			t.Errorf("%d %s: %v, want it taken: %t", tt.minor, tt.currency, err, tt.taken)
+		}
 	}
 }

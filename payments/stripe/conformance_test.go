@@ -47,7 +47,7 @@ func TestStripeKeepsThePromises(t *testing.T) {
 		double := newDouble(t)
 		network := &paymentstest.Network{RoundTripper: double.Client().Transport}
 		provider := open(t, double, func(o *stripe.Options) { o.HTTP = &http.Client{Transport: network} })
-		return double.Subject(provider, network.SetAway)
+		return double.Subject(provider, network)
 	})
 }
 
@@ -401,6 +401,24 @@ func TestLongListsAreReadToTheirEnd(t *testing.T) {
 	}
 	if len(seen) != many {
 		t.Errorf("%d captures, want %d", len(seen), many)
+	}
+}
+
+// Only Stripe's rate limit slows all calls. Two who want one object at once get the same status, and hinder nobody else.
+func TestALockOfStripesIsNoRateLimit(t *testing.T) {
+	for name, tt := range map[string]struct {
+		trouble stripetest.Trouble
+		want    bool
+	}{"a rate limit": {stripetest.RateLimit, true}, "a lock": {stripetest.Locked, false}} {
+		t.Run(name, func(t *testing.T) {
+			double := newDouble(t)
+			double.Trouble = func(*http.Request) stripetest.Trouble { return tt.trouble }
+			_, err := open(t, double, nil).Open(t.Context(), opening(1))
+			var limited *payments.RateLimitedError
+			if !domain.IsUnknown(err) || errors.As(err, &limited) != tt.want {
+				t.Errorf("%v, want a rate limit: %t", err, tt.want)
+			}
+		})
 	}
 }
 

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/stripe/stripe-go/v84"
 
 	"boxoffice/domain"
+	"boxoffice/payments"
 )
 
 // A call names what is asked, for errors.
@@ -16,7 +18,24 @@ type call struct{ op, id string }
 func called(op, id string) call { return call{op, id} }
 
 func (c call) unknown(err error) error {
-	return &domain.UnknownError{Op: c.op, ID: c.id, Err: fmt.Errorf("stripe: %w", brief(err))}
+	why := fmt.Errorf("stripe: %w", brief(err))
+	if after, isLimit := rateLimit(err); isLimit {
+		why = &payments.RateLimitedError{RetryAfter: after, Err: why}
+	}
+	return &domain.UnknownError{Op: c.op, ID: c.id, Err: why}
+}
+
+// rateLimit reports whether Stripe was asked too often (https://docs.stripe.com/rate-limits), and when to ask again. A
+// lock_timeout has the same status, and is about one object that two wanted at once.
+func rateLimit(err error) (after time.Duration, isLimit bool) {
+	var answer *stripe.Error
+	if !errors.As(err, &answer) || answer.HTTPStatusCode != http.StatusTooManyRequests || answer.Code == stripe.ErrorCodeLockTimeout {
+		return 0, false
+	}
+	if answer.LastResponse != nil {
+		after = payments.RetryAfter(answer.LastResponse.Header)
+	}
+	return after, true
 }
 
 // failed sorts an error into the two kinds. Stripe said no only where it says so itself, in an answer that it

@@ -103,7 +103,7 @@ type Provider struct {
 	hooks       hooks
 }
 
-var _ payments.Provider = (*Provider)(nil)
+var _ payments.Pricer = (*Provider)(nil)
 
 // New makes the adapter. It calls nobody.
 func New(o Options) (*Provider, error) {

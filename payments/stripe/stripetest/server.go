@@ -29,6 +29,7 @@ type Trouble int
 const (
 	None      Trouble = iota
 	RateLimit         // 429, without an effect
+	Locked            // 429 about one object, without an effect
 	Failure           // 500, without an effect
 	LostReply         // the effect, and then the connection breaks
 	Garbage           // the effect, and an answer that is not Stripe's
@@ -101,6 +102,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	switch trouble {
 	case RateLimit:
 		a = refusal(http.StatusTooManyRequests, "invalid_request_error", "rate_limit", "", "Too many requests.")
+	case Locked:
+		a = refusal(http.StatusTooManyRequests, "invalid_request_error", "lock_timeout", "", "This object cannot be accessed right now.")
 	case Failure:
 		a = refusal(http.StatusInternalServerError, "api_error", "", "", "Something went wrong on Stripe's end.")
 	default:

@@ -10,12 +10,12 @@ import (
 )
 
 // Subject is an adapter at this double, for package paymentstest. Call it before the first request.
-func (s *Server) Subject(provider payments.Provider, setAway func(away bool)) *paymentstest.Subject {
+func (s *Server) Subject(provider payments.Provider, network *paymentstest.Network) *paymentstest.Subject {
 	hooks := make(paymentstest.Webhooks, 1000) // more than a test causes
 	s.Deliver = func(header http.Header, body []byte) { hooks <- paymentstest.Webhook{Header: header, Body: body} }
 	return &paymentstest.Subject{
-		Provider:  provider,
-		SetAway:   setAway,
+		Provider: provider,
+		SetAway:  network.SetAway, SetLimited: network.SetLimited,
 		Processes: true,
 		Cannot:    []paymentstest.Deed{paymentstest.Fail, paymentstest.Abandon},
 		Amounts:   map[string]int64{"EUR": 50, "JPY": 6500, "KWD": 6_500_010, "USD": 99_999_999},
