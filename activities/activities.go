@@ -86,7 +86,9 @@ const (
 )
 
 // Flags lists every flag.
-var Flags = []Flag{FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund, FlagRefundUnknown, FlagStuck, FlagRecordLost, FlagDisputed, FlagRefundedElsewhere}
+var Flags = []Flag{
+	FlagUnrecordable, FlagUnpaidPost, FlagWrongAmount, FlagUnrecordedRefund, FlagRefundUnknown, FlagStuck, FlagRecordLost, FlagDisputed, FlagRefundedElsewhere,
+}
 
 // Activities are the activities of the task queue. Its exported methods are registered
 // under their own names.

@@ -34,7 +34,9 @@ const (
 var readsBuyers = map[string]bool{"list-orders": true, "find-orders": true, "list-mails-set-aside": true}
 
 // isAct reports whether a request of the organiser belongs into the record.
-func isAct(op *huma.Operation) bool { return op.Method != http.MethodGet || readsBuyers[op.OperationID] }
+func isAct(op *huma.Operation) bool {
+	return op.Method != http.MethodGet || readsBuyers[op.OperationID]
+}
 
 // recordAct keeps what an organiser does: a row before it is done, and its status afterwards. What
 // cannot be recorded is not done.

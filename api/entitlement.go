@@ -140,11 +140,11 @@ func (s *Server) countGuess(ctx context.Context, err error) {
 	if err == nil {
 		return
 	}
-	switch domain.CodeOf(err) {
-	case domain.CodeBadEntitlement, domain.CodeClassCodeRefused:
-		if client, isCounted := s.guesser(ctx); isCounted {
-			s.byGuesser.Take(client, time.Now())
-		}
+	if code := domain.CodeOf(err); code != domain.CodeBadEntitlement && code != domain.CodeClassCodeRefused {
+		return
+	}
+	if client, isCounted := s.guesser(ctx); isCounted {
+		s.byGuesser.Take(client, time.Now())
 	}
 }
 

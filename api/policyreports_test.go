@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-
 )
 
 func TestPolicyReportsAreCounted(t *testing.T) {
@@ -52,14 +51,14 @@ func TestPolicyReportsAreCounted(t *testing.T) {
 // What a report has of a page and of a file may have tokens in it.
 func TestPolicyReportsLoseWhatMayBeSecret(t *testing.T) {
 	for blocked, want := range map[string]string{
-		"https://evil.example/a.js?token=x": "https://evil.example",
-		"https://u:p@evil.example/":         "https://evil.example",
-		"inline":                            "inline",
-		"chrome-extension://abc/x.js":       "chrome-extension://abc",
-		"/queue/secret-token":               "other",
-		"secret\ntoken":                     "other",
+		"https://evil.example/a.js?token=x":   "https://evil.example",
+		"https://u:p@evil.example/":           "https://evil.example",
+		"inline":                              "inline",
+		"chrome-extension://abc/x.js":         "chrome-extension://abc",
+		"/queue/secret-token":                 "other",
+		"secret\ntoken":                       "other",
 		"https://" + strings.Repeat("a", 200): "other",
-		"": "other",
+		"":                                    "other",
 	} {
 		if got := policyReportOf("img-src", blocked).blocked; got != want {
 			t.Errorf("%q: %q, want %q", blocked, got, want)
@@ -82,4 +81,3 @@ func FuzzPolicyReports(f *testing.F) {
 		}
 	})
 }
-

@@ -64,7 +64,8 @@ func printActs(out io.Writer, found []domain.Act) error {
 		if a.Status != 0 {
 			status = strconv.Itoa(a.Status)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.At.Format(time.RFC3339), a.Who, a.Act, cmp.Or(a.Path, "-"), cmp.Or(a.From, "-"), status, cmp.Or(a.Request, "-"))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			a.At.Format(time.RFC3339), a.Who, a.Act, cmp.Or(a.Path, "-"), cmp.Or(a.From, "-"), status, cmp.Or(a.Request, "-"))
 	}
 	return table.Flush()
 }

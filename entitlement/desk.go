@@ -227,7 +227,8 @@ func checkBatch(batch string) error { return domain.CheckTitle("batch", batch, b
 func checkCodes(codes []string) error {
 	for i, code := range codes {
 		if _, ok := domain.NormalSecretCode(code); !ok {
-			return domain.Invalid(fmt.Sprintf("codes[%d]", i), fmt.Sprintf("must have %d–%d letters and digits, hyphens and spaces not counted", domain.SecretCodeLenMin, domain.SecretCodeLenMax))
+			return domain.Invalid(fmt.Sprintf("codes[%d]", i),
+				fmt.Sprintf("must have %d–%d letters and digits, hyphens and spaces not counted", domain.SecretCodeLenMin, domain.SecretCodeLenMax))
 		}
 	}
 	return nil

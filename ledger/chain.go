@@ -211,10 +211,9 @@ type legCodes struct{ ofLine, ofQuota, ofCode code }
 
 func move(l leg, debit, credit tb.Uint128, codes legCodes) tb.Transfer {
 	c := codes.ofLine
-	switch l.slot {
-	case slotQuota:
+	if l.slot == slotQuota {
 		c = codes.ofQuota
-	case slotCode:
+	} else if l.slot == slotCode {
 		c = codes.ofCode
 	}
 	return tb.Transfer{

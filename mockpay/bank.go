@@ -321,7 +321,8 @@ func refundAs(tx *bbolt.Tx, request mockpay.RefundRequest, elsewhere bool, now t
 	switch isWhole := request.Key == ""; {
 	case err != nil:
 		return mockpay.Refund{}, nil, err
-	case isRepeated && (request.Currency != earlier.Currency || request.AmountMinor != earlier.AmountMinor && (!isWhole || request.AmountMinor != capture.AmountMinor)):
+	case isRepeated && (request.Currency != earlier.Currency ||
+		request.AmountMinor != earlier.AmountMinor && (!isWhole || request.AmountMinor != capture.AmountMinor)):
 		return mockpay.Refund{}, refuse(refusedRefund, "Payment %s was refunded before, with %d %s.", request.Payment, earlier.AmountMinor, earlier.Currency), nil
 	case isRepeated && (!isWhole || returned+taken >= capture.AmountMinor):
 		return earlier, nil, nil

@@ -115,7 +115,8 @@ func (b *bank) refundElsewhere(order domain.OrderID, request mockpay.RefundElsew
 // reverse does something to the payment of a session after it was taken, and reports it
 // in the same transaction.
 func reverse[T any](
-	b *bank, order domain.OrderID, do func(*bbolt.Tx, domain.Capture, time.Time) (done T, isNews bool, refused *refusal, err error), reversal func(T) domain.Reversal,
+	b *bank, order domain.OrderID, do func(*bbolt.Tx, domain.Capture, time.Time) (done T, isNews bool, refused *refusal, err error),
+	reversal func(T) domain.Reversal,
 ) (T, error) {
 	var none, done T
 	if err := b.checkUndelivered(); err != nil {

@@ -61,7 +61,8 @@ func keptByOthers(ctx context.Context, tx pgx.Tx, ids []domain.OrderID, of func(
 	for i, id := range ids {
 		subjects[i] = id.String()
 	}
-	rows, err := tx.Query(ctx, `SELECT subject, log FROM webhook_deliveries WHERE subject = ANY ($1) AND log <> '[]' ORDER BY event_row, endpoint COLLATE "C"`, subjects)
+	rows, err := tx.Query(ctx, `
+		SELECT subject, log FROM webhook_deliveries WHERE subject = ANY ($1) AND log <> '[]' ORDER BY event_row, endpoint COLLATE "C"`, subjects)
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,8 @@ func keptByOthers(ctx context.Context, tx pgx.Tx, ids []domain.OrderID, of func(
 	if err != nil {
 		return err
 	}
-	rows, err = tx.Query(ctx, `SELECT subject, error FROM events_set_aside WHERE subject = ANY ($1) AND error <> '' ORDER BY reader COLLATE "C", since, events_set_aside.id`, subjects)
+	rows, err = tx.Query(ctx, `
+		SELECT subject, error FROM events_set_aside WHERE subject = ANY ($1) AND error <> '' ORDER BY reader COLLATE "C", since, events_set_aside.id`, subjects)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,8 @@ func changeHolders(ctx context.Context, tx pgx.Tx, order *domain.SoldOrder, hold
 			return err
 		}
 		if tag.RowsAffected() == 0 {
-			return &domain.Error{Code: domain.CodeHoldersFixed, Detail: fmt.Sprintf("The name on ticket %d was changed %d times: that is as often as it can be.", h.Ticket, domain.HolderChangesMax)}
+			detail := fmt.Sprintf("The name on ticket %d was changed %d times: that is as often as it can be.", h.Ticket, domain.HolderChangesMax)
+			return &domain.Error{Code: domain.CodeHoldersFixed, Detail: detail}
 		}
 		changed = append(changed, h.Ticket)
 	}

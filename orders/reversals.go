@@ -37,7 +37,9 @@ func (s *Store) RecordReversal(ctx context.Context, r domain.Reversal) (noted do
 		case err != nil && !isNew:
 			return err
 		case !isNew && payment != r.Payment:
-			return &domain.Error{Code: domain.CodeInvalid, Detail: "The reversal was recorded for another payment.", Err: fmt.Errorf("reversal %s: %s, now %s", r.ID, payment, r.Payment)}
+			return &domain.Error{
+				Code: domain.CodeInvalid, Detail: "The reversal was recorded for another payment.", Err: fmt.Errorf("reversal %s: %s, now %s", r.ID, payment, r.Payment),
+			}
 		}
 		if noted.Changed = isNew || r.State.Replaces(before); !noted.Changed {
 			return nil
@@ -109,7 +111,8 @@ func writeReversal(ctx context.Context, tx pgx.Tx, r *domain.Reversal, noted *do
 func (s *Store) ReversalsOf(ctx context.Context, orders []domain.OrderID) (map[domain.OrderID][]domain.Reversal, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	rows, err := s.pool.Query(ctx, `SELECT order_id, `+reversalColumns+` FROM reversals WHERE order_id = ANY($1) ORDER BY happened_at, id COLLATE "C"`, uuidsOf(orders))
+	rows, err := s.pool.Query(ctx, `
+		SELECT order_id, `+reversalColumns+` FROM reversals WHERE order_id = ANY($1) ORDER BY happened_at, id COLLATE "C"`, uuidsOf(orders))
 	if err != nil {
 		return nil, readFailed("list reversals of", "orders", err)
 	}

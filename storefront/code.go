@@ -113,7 +113,9 @@ func (p *pages) openClasses(w http.ResponseWriter, r *http.Request, sale *domain
 	case opened.Held > 0:
 		data.CodeNotice = &notice{Kind: "warn", Heading: in.t("Your code is in use"), Text: in.t("An order that waits for its payment has it. If that ends without a payment, it is good again.")}
 	default:
-		data.CodeNotice = &notice{Kind: "warn", Heading: in.t("Your code was used already"), Text: in.t("An order has it: if it is yours, its page is in the browser that made it.")}
+		data.CodeNotice = &notice{
+			Kind: "warn", Heading: in.t("Your code was used already"), Text: in.t("An order has it: if it is yours, its page is in the browser that made it."),
+		}
 	}
 	return http.StatusOK
 }

@@ -31,11 +31,13 @@ func (p *pages) nameHolders(w http.ResponseWriter, r *http.Request) {
 		Holders []holderOfTicket `json:"holders"`
 	}
 	for n := range domain.BuyerLimitMax {
-		if name, ok := r.PostForm["holder-"+strconv.Itoa(int(n)+1)]; ok {
-			body.Holders = append(body.Holders, holderOfTicket{int(n) + 1, strings.ToValidUTF8(name[0], "")})
+		if name, ok := r.PostForm["holder-"+strconv.Itoa(n+1)]; ok {
+			body.Holders = append(body.Holders, holderOfTicket{n + 1, strings.ToValidUTF8(name[0], "")})
 		}
 	}
-	a, err := p.ask(r, requestID(w), question{method: http.MethodPut, path: "/v1/orders/" + id.String() + "/holders", header: bearer(cookie.Value), body: body}, nil)
+	a, err := p.ask(r, requestID(w), question{
+		method: http.MethodPut, path: "/v1/orders/" + id.String() + "/holders", header: bearer(cookie.Value), body: body,
+	}, nil)
 	switch {
 	case err != nil || a.openEnded():
 		p.render(w, r, http.StatusServiceUnavailable, "error", page{Title: in.t("One moment"), Data: errorData{

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
@@ -114,8 +113,6 @@ func readTexts(tag string) (map[string]forms, error) {
 	}
 	return texts, nil
 }
-
-var numberVerb = regexp.MustCompile(`%(?:\[\d+\])?d`)
 
 // addTo adds the forms to a catalog. The first number of the key chooses the form.
 func (f forms) addTo(builder *textcatalog.Builder, tag language.Tag, key string) error {

@@ -55,9 +55,15 @@ func checkoutRefusal(in *words, sale *domain.Sale, p problem, byPlace bool, onHo
 	case domain.CodeSaleClosed:
 		return &notice{Kind: "bad", Heading: in.t("This sale is closed"), Text: in.t("It takes no more orders. What is on hold already can still be paid.")}
 	case domain.CodeClassNotOpen:
-		return &notice{Kind: "warn", Heading: in.t("Not all of it is on sale yet"), Text: in.t("One of the classes that you chose is sold later: choose another, or come back.")}
+		return &notice{
+			Kind: "warn", Heading: in.t("Not all of it is on sale yet"),
+			Text: in.t("One of the classes that you chose is sold later: choose another, or come back."),
+		}
 	case domain.CodeClassClosed:
-		return &notice{Kind: "bad", Heading: in.t("Not all of it is on sale any more"), Text: in.t("One of the classes that you chose is no longer sold: choose another.")}
+		return &notice{
+			Kind: "bad", Heading: in.t("Not all of it is on sale any more"),
+			Text: in.t("One of the classes that you chose is no longer sold: choose another."),
+		}
 	case domain.CodeMaxPerOrder:
 		return &notice{Kind: "bad", Heading: in.t("Too many tickets of one class"), Text: in.t("An order may have fewer tickets of that class: choose fewer.")}
 	case domain.CodeClassCodeRefused:
@@ -115,7 +121,10 @@ func joinRefusal(in *words, p problem) *notice {
 			Text:    in.t("Please check it letter by letter. Perhaps it is for another sale, or the organiser has withdrawn it. You have no place yet."),
 		}
 	case domain.CodeEntitlementExpired:
-		return &notice{Kind: "bad", Heading: in.t("This invitation has run out"), Text: in.t("It was good until a certain time. You have no place. Please ask the organiser.")}
+		return &notice{
+			Kind: "bad", Heading: in.t("This invitation has run out"),
+			Text: in.t("It was good until a certain time. You have no place. Please ask the organiser."),
+		}
 	case domain.CodeEntitlementSpent:
 		return &notice{
 			Kind:    "bad",

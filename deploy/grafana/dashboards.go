@@ -79,6 +79,8 @@ func onSale() dashboard {
 				one("max by (part) (boxoffice_circuit_open)", "{{part}}")},
 			{"Refused by rate", "0, or a steady little: bots. Much at once: a rate is too low, or a proxy is not named.", perSecond,
 				one(rate("per", "boxoffice_rate_limited_total"), "{{per}}")},
+			{"Refused by browsers on our pages", "A few: extensions. Many from one source: somebody found a way to put something into a page.", perSecond,
+				one(rate("directive", "boxoffice_policy_violations_total"), "{{directive}}")},
 			{"Event streams", "One for each open page of a sale, up to 2,000 a node. Above it pages poll.", count,
 				one("sum by (instance) (boxoffice_event_streams)", "{{instance}}")},
 			{"The gate", "Takings: the orders of sales that run short, up to 1,000,000. Lookups: few beside the refusals.", count, []query{

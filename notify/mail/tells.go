@@ -104,7 +104,8 @@ func tellsOf(o *domain.SoldOrder, link string) *Tells {
 	}
 	for _, ticket := range o.Tickets {
 		t.Tickets = append(t.Tickets, TicketTold{
-			Number: ticket.Number, Class: ticket.Class, Holder: ticket.Holder, Code: fives(ticket.Code), Image: fmt.Sprintf("ticket-%d.png", ticket.Number), scanned: ticket.Code,
+			Number: ticket.Number, Class: ticket.Class, Holder: ticket.Holder, Code: fives(ticket.Code),
+			Image: fmt.Sprintf("ticket-%d.png", ticket.Number), scanned: ticket.Code,
 		})
 	}
 	return t

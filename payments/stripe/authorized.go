@@ -65,7 +65,9 @@ func (p *Provider) ReleaseAuthorized(ctx context.Context, session string) (domai
 
 // decide captures or cancels the payment of a session. A payment leaves requires_capture once, so its next status is
 // the answer. Where Stripe refuses because that has happened already, the session says what it became.
-func (p *Provider) decide(ctx context.Context, op, session string, how func(ctx context.Context, payment string) (*stripe.PaymentIntent, error)) (domain.ExpireOutcome, error) {
+func (p *Provider) decide(
+	ctx context.Context, op, session string, how func(ctx context.Context, payment string) (*stripe.PaymentIntent, error),
+) (domain.ExpireOutcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, payments.CallTimeout)
 	defer cancel()
 	outcome, err := p.settled(ctx, op, session)

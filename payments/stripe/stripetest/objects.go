@@ -205,7 +205,8 @@ func paymentObject(p *payment) object {
 		captureMethod = "manual"
 	}
 	return object{
-		"id": p.id, "object": "payment_intent", "status": p.status, "capture_method": captureMethod, "amount": p.amount, "currency": p.currency, "latest_charge": charge,
+		"id": p.id, "object": "payment_intent", "status": p.status, "capture_method": captureMethod,
+		"amount": p.amount, "currency": p.currency, "latest_charge": charge,
 		"metadata": p.metadata, "livemode": false,
 	}
 }
