@@ -176,12 +176,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err != nil {
 		return err
 	}
-	owed := newLook(store.RefundsOwed)
-	s.later(owed.start())
-	meter.registry.MustRegister(refundMetrics(owed))
-	disputed := newLook(store.OpenDisputes)
-	s.later(disputed.start())
-	meter.registry.MustRegister(disputeMetrics(disputed))
+	s.watchMoney(store, meter)
 	if err := checkProviders(ctx, store.Sales, providers); err != nil {
 		s.log.Error("some sales cannot sell, and their refunds wait", "error", err)
 	}
@@ -233,6 +228,16 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 		return nil
 	}
 	return s.openAPI(p, fail)
+}
+
+// watchMoney looks up what is owed and what is disputed, for the metrics.
+func (s *service) watchMoney(store *orders.Store, meter *metrics) {
+	owed := newLook(store.RefundsOwed)
+	s.later(owed.start())
+	meter.registry.MustRegister(refundMetrics(owed))
+	disputed := newLook(store.OpenDisputes)
+	s.later(disputed.start())
+	meter.registry.MustRegister(disputeMetrics(disputed))
 }
 
 // openAll waits for everything at once, so that /readyz names all that is missing. It

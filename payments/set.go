@@ -172,7 +172,9 @@ func (s *Set) ReleaseAuthorized(ctx context.Context, session string) (domain.Exp
 	return s.decide(ctx, "release session", session, Authorizer.ReleaseAuthorized)
 }
 
-func (s *Set) decide(ctx context.Context, op, session string, how func(Authorizer, context.Context, string) (domain.ExpireOutcome, error)) (domain.ExpireOutcome, error) {
+func (s *Set) decide(
+	ctx context.Context, op, session string, how func(Authorizer, context.Context, string) (domain.ExpireOutcome, error),
+) (domain.ExpireOutcome, error) {
 	name, id := domain.SplitID(session)
 	if !s.Has(name) {
 		return domain.ExpireOutcome{}, notConfigured(op, session, name)
