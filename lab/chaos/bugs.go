@@ -79,8 +79,9 @@ var bugs = []bug{
 	{
 		name: "a refund without an idempotency key",
 		edits: []edit{
-			{"mockpay/bank.go", "	case ok:\n		return earlier, nil, nil\n	}\n	back, err", "	}\n	back, err"},
-			{"mockpay/bank.go", "request.AmountMinor > capture.AmountMinor-back:", "request.AmountMinor > capture.AmountMinor:"},
+			{"mockpay/bank.go", "	case isRepeated && (!isWhole || returned+taken >= capture.AmountMinor):\n		return earlier, nil, nil\n", ""},
+			{"mockpay/bank.go", "		refund.AmountMinor -= returned + taken\n", ""},
+			{"mockpay/bank.go", "refund.AmountMinor > capture.AmountMinor-returned:", "refund.AmountMinor > capture.AmountMinor:"},
 		},
 		caughtBy: []string{"I2"},
 		expose:   killWhileRefunding("activity.RefundPayment:after"),

@@ -20,6 +20,9 @@ func TestEveryFailpointIsInTheTable(t *testing.T) {
 		if m[1] == "FindSale" || m[1] == "Unsell" {
 			continue // only after a crash between ledger and history whose payment nobody repeats, and ten minutes later
 		}
+		if m[1] == "ReleasePayment" || m[1] == "ReturnUncaptured" {
+			continue // only after an authorisation that came late, or a capture that the bank refused
+		}
 		if m[1] == "OpenSession" {
 			continue // only at a provider that has to be called for a session; the load pays at MockPay
 		}

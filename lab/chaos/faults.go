@@ -145,6 +145,11 @@ var failpoints = []failpoint{
 	{name: "webhook.pay:after", plans: []plan{planPay}},
 	{name: "activity.Settle:before", plans: []plan{planPay}},
 	{name: "activity.Settle:after", plans: []plan{planPay}},
+	// In every third sale.
+	{name: "activity.BookSeats:before", plans: []plan{planPay}, once: true},
+	{name: "activity.BookSeats:after", plans: []plan{planPay}, once: true},
+	{name: "activity.CapturePayment:before", plans: []plan{planPay}, once: true},
+	{name: "activity.CapturePayment:after", plans: []plan{planPay}, once: true},
 	{name: "orders.record:before", plans: []plan{planPay}},
 	{name: "orders.record:after", plans: []plan{planPay}},
 	{name: "activity.Release:before", plans: []plan{planFail}},
