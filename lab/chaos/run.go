@@ -304,10 +304,16 @@ func (w *world) auditAll(ctx context.Context, sales []string) (reports []client.
 		if err != nil {
 			return nil, false, fmt.Errorf("audit of sale %s: %w", sale, err)
 		}
-		resting = resting && report.Verdict != "broken" && report.Verdict != "in_flight" && open(report) == 0
+		resting = resting && hasSettled(report)
 		reports = append(reports, report)
 	}
 	return reports, resting, nil
+}
+
+// hasSettled looks at each result: where one warns, the verdict of all does not say that another is in flight.
+func hasSettled(report client.AuditReport) bool {
+	moves := func(r client.AuditResult) bool { return r.Verdict == "broken" || r.Verdict == "in_flight" }
+	return report.Verdict != "broken" && report.Verdict != "in_flight" && !slices.ContainsFunc(report.Results, moves) && open(report) == 0
 }
 
 // open is how many workflows are.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"boxoffice/client"
 	"regexp"
 	"slices"
 	"testing"
@@ -30,5 +31,28 @@ func TestHowToRepeatARun(t *testing.T) {
 	want := `SEED=7 SECONDS=0 LEDGER=embedded FLAGS='-short -rounds 20 -way-back -only "SIGKILL (temporal|postgres)$"'`
 	if got := c.again(); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
+	}
+}
+
+func TestRestIsSaidByEveryResult(t *testing.T) {
+	result := func(id, verdict string, open int64) client.AuditResult {
+		return client.AuditResult{ID: id, Verdict: verdict, Left: client.AuditSide{Value: open}}
+	}
+	for name, tt := range map[string]struct {
+		verdict string
+		results []client.AuditResult
+		want    bool
+	}{
+		"all hold":                        {"ok", []client.AuditResult{result("I1", "ok", 3), result("L", "ok", 0)}, true},
+		"one warns":                       {"warning", []client.AuditResult{result("I5", "warning", 3), result("L", "ok", 0)}, true},
+		"one warns, another is in flight": {"warning", []client.AuditResult{result("I5", "warning", 3), result("I9", "in_flight", 1), result("L", "ok", 0)}, false},
+		"one is broken":                   {"broken", []client.AuditResult{result("I2", "broken", 1), result("L", "ok", 0)}, false},
+		"a workflow is open":              {"ok", []client.AuditResult{result("L", "ok", 1)}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := hasSettled(client.AuditReport{Verdict: tt.verdict, Results: tt.results}); got != tt.want {
+				t.Errorf("%t, want %t", got, tt.want)
+			}
+		})
 	}
 }
