@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"boxoffice/activities"
@@ -125,7 +126,7 @@ func (a *auditor) Restore(ctx context.Context, saleID string, apply bool) (resto
 // AuditAll implements activities.Auditor.
 func (a *auditor) AuditAll(ctx context.Context, beat func(string)) (domain.AuditOutcome, error) {
 	outcome, err := a.inspector.Inspect(ctx, beat)
-	takeUpBrokenOff(ctx, a.desk, a.log)
+	takeUpBrokenOff(ctx, a.desk, a.store, a.log)
 	return outcome, err
 }
 
@@ -142,9 +143,16 @@ type taker interface {
 	TakeUp(ctx context.Context, u domain.Workflow) (bool, error)
 }
 
+// orderFinder knows the orders on record.
+type orderFinder interface {
+	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
+}
+
 // takeUpBrokenOff restarts workflows that give money back and broke off. The next audit
-// says whether that helped.
-func takeUpBrokenOff(ctx context.Context, desk taker, log *slog.Logger) {
+// says whether that helped. The refund of an order whose record was lost can only break off
+// again; and while it is tried time and again the order seems to be under way, so nobody
+// restores it.
+func takeUpBrokenOff(ctx context.Context, desk taker, records orderFinder, log *slog.Logger) {
 	asked, taken := 0, 0
 	for u, err := range desk.Unfinished(ctx) {
 		if err != nil || asked == takeUpAsksMax || taken == takeUpMax {
@@ -154,6 +162,11 @@ func takeUpBrokenOff(ctx context.Context, desk taker, log *slog.Logger) {
 			continue
 		}
 		asked++
+		if strings.HasPrefix(u.ID, "refund/") {
+			if _, err := records.Order(ctx, u.Order); domain.CodeOf(err) == domain.CodeNotFound {
+				continue
+			}
+		}
 		started, err := desk.TakeUp(ctx, u)
 		if started || err != nil {
 			taken++

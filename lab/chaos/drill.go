@@ -62,6 +62,7 @@ const (
 	drillBuyersEnd = patience
 	// In a short drill: until the last hold has ended.
 	drillBuyersEndShort = (holdSeconds + 2) * time.Second
+	restoreEvery        = 30 * time.Second
 	drillSeats          = 5_000
 	drillSeatsLong      = 90 // sold out soon, so that what is lost is scarce
 )
@@ -525,13 +526,7 @@ func (d *drill) prove(ctx context.Context) error {
 	for _, l := range d.loads {
 		sales = append(sales, l.allSales()...)
 	}
-	// What was sold just before the loss, the first run left to its checkout, which had ended.
-	restored, _, err := d.restoreOrders(ctx, sales)
-	if err != nil {
-		return err
-	}
-	d.step("restore-orders --apply once more, as the page says: %d orders", restored)
-	reports, err := d.awaitRest(ctx, sales, nil, restWithin)
+	reports, err := d.restoreUntilRest(ctx, sales)
 	if err != nil {
 		return err
 	}
@@ -551,6 +546,24 @@ func (d *drill) prove(ctx context.Context) error {
 		d.log.printf("  %s", line)
 	}
 	return nil
+}
+
+// restoreUntilRest runs restore-orders as often as the audit names a lost record: what was sold just before the loss is at
+// first left to its checkout.
+func (d *drill) restoreUntilRest(ctx context.Context, sales []string) (reports []client.AuditReport, err error) {
+	again := 0
+	for deadline := time.Now().Add(restWithin); ; {
+		restored, _, err := d.restoreOrders(ctx, sales)
+		if err != nil {
+			return nil, err
+		}
+		again += restored
+		reports, err = d.awaitRest(ctx, sales, nil, restoreEvery)
+		if err == nil && len(findings(reports)) == 0 || time.Now().After(deadline) {
+			d.step("restore-orders --apply again, as the page says: %d orders more", again)
+			return reports, err
+		}
+	}
 }
 
 // A judgement is what became of what buyers were told.
