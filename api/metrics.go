@@ -42,6 +42,7 @@ func newMetrics(meter prometheus.Registerer, s *Server) (metrics, error) {
 		addressLimited: newRateLimited("address"),
 		guessesLimited: newRateLimited("guess"),
 	}
+	m.policyViolations.WithLabelValues("other") // shown from the start
 	all := []prometheus.Collector{
 		m.requests, m.duration, m.problems, m.eventsIgnored, m.paymentChecks, m.policyViolations, m.addressLimited, m.guessesLimited,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

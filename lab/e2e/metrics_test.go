@@ -15,21 +15,22 @@ import (
 
 // seldom are metrics that a process shows only once something has happened, or where something is set.
 var seldom = map[string]string{
-	"up":                                            "Prometheus's own",
-	"boxoffice_kafka_failures_total":                "where a Kafka is set",
-	"boxoffice_payment_checks_total":                "once a buyer came back before the webhook",
-	"boxoffice_queue_joined":                        "where a sale has a waiting room",
-	"boxoffice_queue_waiting":                       "where a sale has a waiting room",
-	"boxoffice_queue_admitted":                      "where a sale has a waiting room",
-	"boxoffice_queue_rate_per_second":               "where a sale has a waiting room",
-	"boxoffice_queue_open":                          "where a sale has a waiting room",
-	"boxoffice_queue_door_turns_total":              "where a sale has a waiting room",
-	"temporal_activity_execution_failed_total":      "once an activity failed",
-	"temporal_request_failure_total":                "once a call failed",
-	"temporal_request_resource_exhausted_total":     "once the server throttled",
-	"temporal_sticky_cache_miss_total":              "once a checkout was replayed",
-	"temporal_workflow_failed_total":                "once a workflow failed",
-	"temporal_workflow_task_execution_failed_total": "once a workflow task failed",
+	"up":                                                  "Prometheus's own",
+	"boxoffice_kafka_failures_total":                      "where a Kafka is set",
+	"boxoffice_payment_checks_total":                      "once a buyer came back before the webhook",
+	"boxoffice_queue_joined":                              "where a sale has a waiting room",
+	"boxoffice_queue_waiting":                             "where a sale has a waiting room",
+	"boxoffice_queue_admitted":                            "where a sale has a waiting room",
+	"boxoffice_queue_rate_per_second":                     "where a sale has a waiting room",
+	"boxoffice_queue_open":                                "where a sale has a waiting room",
+	"boxoffice_queue_door_turns_total":                    "where a sale has a waiting room",
+	"temporal_activity_execution_failed_total":            "once an activity failed",
+	"temporal_request_failure_total":                      "once a call failed",
+	"temporal_request_resource_exhausted_total":           "once the server throttled",
+	"temporal_activity_schedule_to_start_latency_seconds": "once an activity came by its task queue",
+	"temporal_sticky_cache_miss_total":                    "once a checkout was replayed",
+	"temporal_workflow_failed_total":                      "once a workflow failed",
+	"temporal_workflow_task_execution_failed_total":       "once a workflow task failed",
 }
 
 // Every metric that an alert or a dashboard asks for is one that a process shows, and Prometheus's linter finds nothing wrong.
