@@ -149,7 +149,7 @@ func testStripe(t *testing.T, s *stack) {
 		if _, view := s.checkPayment(t, o); view.Payment != "none" {
 			t.Fatalf("before anybody went to pay: %+v", view)
 		}
-		b := &stripeBuyer{stack: s, T: t, order: o}
+		b := &stripeBuyer{stack: s, T: t, order: o, before: len(double.Webhooks())}
 		b.session = b.toPay()
 		if err := double.Transfer(b.session); err != nil {
 			t.Fatal(err)
