@@ -456,6 +456,14 @@ var rebookedLine = regexp.MustCompile(`(\d+) orders on record; booked: (\d+) aga
 
 // rebookAndGoOn brings the ledger up to date while nothing sells, and starts the stack again.
 func (d *drill) rebookAndGoOn(ctx context.Context, l *load) error {
+	if err := d.rebook(ctx); err != nil {
+		return err
+	}
+	return d.goOn(ctx, l)
+}
+
+// rebook brings the ledger up to date, on a TigerBeetle that runs only meanwhile: the stack starts its own.
+func (d *drill) rebook(ctx context.Context) error {
 	if d.config.ledger == ledgerTigerBeetle {
 		stop, err := d.startTigerBeetle(ctx)
 		if err != nil {
@@ -486,7 +494,7 @@ func (d *drill) rebookAndGoOn(ctx context.Context, l *load) error {
 		}
 		d.step("boxoffice rebook-orders --apply: booked %d again, %d from holds that came back, %d perks; freed the seats of %d refunded", sum[1], sum[2], sum[3], sum[4])
 	}
-	return d.goOn(ctx, l)
+	return nil
 }
 
 func (d *drill) goOn(ctx context.Context, l *load) error {
