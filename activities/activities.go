@@ -208,14 +208,8 @@ const (
 // matters: a ticket is never recorded before its seat is sold. If an earlier attempt took
 // the sale back, or began to, Settle finishes that and returns the same answer.
 func (a *Activities) Settle(ctx context.Context, s Settlement) (Settled, error) {
-	booked, err := a.bookSeats(ctx, &s)
-	switch {
-	case err != nil:
-		return Settled{}, a.whileOwed(s.Order.ID, err)
-	case booked == seatsReturned:
-		return a.undo(ctx, &s, domain.UnsoldNotSaid)
-	case booked == seatsGone:
-		return Settled{Outcome: SettleNoSeats}, nil
+	if unsold, areSold, err := a.sellSeats(ctx, &s); err != nil || !areSold {
+		return unsold, err
 	}
 	perk, err := a.Ledger.TakePerk(ctx, &s.Order)
 	if err != nil {
@@ -298,6 +292,22 @@ func (a *Activities) Unsell(ctx context.Context, end EndRequest) (Settled, error
 	}
 	a.flag(FlagUnpaidPost, end.ID, errUnpaid)
 	return Settled{Outcome: SettleUnpaid}, a.whileOwed(end.ID, a.tellEnding(ctx, &end))
+}
+
+// sellSeats is the first step of every sale. If the seats are not sold, it answers what became of the order.
+func (a *Activities) sellSeats(ctx context.Context, s *Settlement) (unsold Settled, areSold bool, err error) {
+	booked, err := a.bookSeats(ctx, s)
+	switch {
+	case err != nil:
+		return Settled{}, false, a.whileOwed(s.Order.ID, err)
+	case booked == seatsReturned:
+		unsold, err = a.undo(ctx, s, domain.UnsoldNotSaid)
+		return unsold, false, err
+	case booked == seatsGone:
+		return Settled{Outcome: SettleNoSeats}, false, nil
+	default:
+		return Settled{}, true, nil
+	}
 }
 
 // seats is what the ledger says about the seats of a settlement.

@@ -16,14 +16,8 @@ import (
 // SettleSoldBefore if a payment has bought the order. So nobody is charged for an order
 // that is already paid, or while the database is away.
 func (a *Activities) BookSeats(ctx context.Context, s Settlement) (Settled, error) {
-	booked, err := a.bookSeats(ctx, &s)
-	switch {
-	case err != nil:
-		return Settled{}, a.whileOwed(s.Order.ID, err)
-	case booked == seatsReturned:
-		return a.undo(ctx, &s, domain.UnsoldNotSaid)
-	case booked == seatsGone:
-		return Settled{Outcome: SettleNoSeats}, nil
+	if unsold, areSold, err := a.sellSeats(ctx, &s); err != nil || !areSold {
+		return unsold, err
 	}
 	sold, err := a.Orders.Order(ctx, s.Order.ID)
 	switch {

@@ -56,20 +56,29 @@ type checkoutBuyer struct {
 	Email string `json:"email"`
 }
 
-// checkout holds seats for visitors without JavaScript. It asks the API as the script
-// does, so that the API decides every rule.
-func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
+// postedForm reads the form of a sale's page. It returns the request in the language of the form,
+// and the sale; nil: the visitor was answered.
+func (p *pages) postedForm(w http.ResponseWriter, r *http.Request) (*http.Request, *domain.Sale) {
 	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
 	if err != nil {
 		p.noSale(w, r, err)
-		return
+		return r, nil
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
 	if err := r.ParseForm(); err != nil {
 		p.renderSale(w, r, http.StatusBadRequest, p.saleData(r, sale))
+		return r, nil
+	}
+	return p.postedLanguage(w, r), sale
+}
+
+// checkout holds seats for visitors without JavaScript. It asks the API as the script
+// does, so that the API decides every rule.
+func (p *pages) checkout(w http.ResponseWriter, r *http.Request) {
+	r, sale := p.postedForm(w, r)
+	if sale == nil {
 		return
 	}
-	r = p.postedLanguage(w, r)
 	form, items := readForm(r, sale)
 	if r.PostForm.Get("key") == "" { // the form is from a page that a cache kept, or from a program
 		data := p.saleData(r, sale)

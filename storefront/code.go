@@ -13,17 +13,10 @@ import (
 
 // code shows the classes that a code opens: on the page of the sale, or on that of a place.
 func (p *pages) code(w http.ResponseWriter, r *http.Request) {
-	sale, err := p.Catalog.Sale(r.Context(), r.PathValue("sale"))
-	if err != nil {
-		p.noSale(w, r, err)
+	r, sale := p.postedForm(w, r)
+	if sale == nil {
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, formBytesMax)
-	if err := r.ParseForm(); err != nil {
-		p.renderSale(w, r, http.StatusBadRequest, p.saleData(r, sale))
-		return
-	}
-	r = p.postedLanguage(w, r)
 	form, _ := readForm(r, sale)
 	if form.QueueToken == "" {
 		data := p.saleData(r, sale)

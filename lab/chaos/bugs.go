@@ -19,12 +19,12 @@ const caughtByRecord = "record"
 var bugs = []bug{
 	{
 		name: "recorded before it is posted",
-		edits: []edit{{"activities/activities.go", "	booked, err := a.bookSeats(ctx, &s)\n",
+		edits: []edit{{"activities/activities.go", "	if unsold, areSold, err := a.sellSeats(ctx, &s); err != nil || !areSold {\n",
 			`	early := domain.Sold{Order: s.Order, Capture: s.Capture, Booking: s.Booking, PaidAt: s.PaidAt}
 	if _, err := a.Orders.Record(ctx, early); err != nil && domain.CodeOf(err) != domain.CodeExists {
 		return Settled{}, forWorkflow(err)
 	}
-	booked, err := a.bookSeats(ctx, &s)
+	if unsold, areSold, err := a.sellSeats(ctx, &s); err != nil || !areSold {
 `}},
 		caughtBy: []string{"I4"},
 		expose:   lateMoneyForSoldSeats,
