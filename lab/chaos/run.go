@@ -310,10 +310,15 @@ func (w *world) auditAll(ctx context.Context, sales []string) (reports []client.
 	return reports, resting, nil
 }
 
-// hasSettled looks at each result: where one warns, the verdict of all does not say that another is in flight.
-func hasSettled(report client.AuditReport) bool {
-	moves := func(r client.AuditResult) bool { return r.Verdict == "broken" || r.Verdict == "in_flight" }
-	return report.Verdict != "broken" && report.Verdict != "in_flight" && !slices.ContainsFunc(report.Results, moves) && open(report) == 0
+// hasSettled reports whether nothing moves, and nothing is broken.
+func hasSettled(r client.AuditReport) bool { return isAtRest(r) && !says(r, "broken") }
+
+// isAtRest reports whether nothing moves.
+func isAtRest(r client.AuditReport) bool { return !says(r, "in_flight") && open(r) == 0 }
+
+// says looks at each result: where one warns, the verdict of all does not say that another is in flight.
+func says(r client.AuditReport, verdict string) bool {
+	return r.Verdict == verdict || slices.ContainsFunc(r.Results, func(result client.AuditResult) bool { return result.Verdict == verdict })
 }
 
 // open is how many workflows are.

@@ -205,8 +205,6 @@ func (w *world) play(ctx context.Context, b *bug, sale string, enough func(accus
 	return accused, nil
 }
 
-func isAtRest(r client.AuditReport) bool { return r.Verdict != "in_flight" && open(r) == 0 }
-
 func (w *world) auditWhenReady(ctx context.Context, sale string) (report client.AuditReport, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
