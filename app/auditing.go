@@ -75,7 +75,8 @@ func (s *service) openAudit(p *parts, fail func(error)) (err error) {
 	if s.role == roleAPI {
 		return nil
 	}
-	w := worker.NewAuditor(p.temporal, &activities.Audits{Auditor: p.auditor}, func(err error) { fail(fmt.Errorf("audit worker: %w", err)) })
+	w := worker.NewAuditor(p.temporal, &activities.Audits{Auditor: p.auditor}, func(err error) { fail(fmt.Errorf("audit worker: %w", err)) },
+		worker.WithVersion(s.Version))
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("audit worker: %w", err)
 	}

@@ -78,6 +78,7 @@ type config struct {
 	CodecToken        secret // BOXOFFICE_CODEC_TOKEN: what programs must present to it; empty: it serves no programs
 	DatabaseURL       secret
 	Temporal          client.Options // TLS and credentials, see readTemporal
+	Version           worker.Version // TEMPORAL_DEPLOYMENT_NAME, TEMPORAL_WORKER_BUILD_ID: what workers here are; zero: no versioning
 	AuditInterval     time.Duration  // BOXOFFICE_AUDIT_INTERVAL: how often the schedule audits every sale
 	EventsKept        time.Duration  // BOXOFFICE_EVENTS_KEPT: how long events stay in the log
 	CheckoutEvents    bool           // BOXOFFICE_CHECKOUT_EVENTS: checkouts that end without a sale are told whoever asks
@@ -145,6 +146,8 @@ func readConfig() (config, error) {
 	note(err)
 	note(c.readSecrets())
 	c.Temporal, err = readTemporal()
+	note(err)
+	c.Version, err = readVersion()
 	note(err)
 	c.TigerBeetleClusterID, err = ledger.ParseClusterID(env("TIGERBEETLE_CLUSTER_ID", "0"))
 	if err != nil {

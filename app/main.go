@@ -43,6 +43,7 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice replay      rebuild what is made of the event log and compare, or tell an order's or a sale's story
   boxoffice plan        what to run for a sale, and how it will go; needs no running box office
   boxoffice mails       what became of the mails to buyers, and those that no relay takes
+  boxoffice deployment  which version of the code new checkouts go to, and what is open on each
   boxoffice codec       decrypt payloads for the Temporal Web UI and CLI, on loopback
   boxoffice openapi     print the OpenAPI document, for generators and linters
   boxoffice version     this build, and the releases that it works with
@@ -110,6 +111,7 @@ func (p Program) commands() map[string]Command {
 		"erase-buyer":    eraseBuyer,
 		"replay":         replay,
 		"mails":          mails,
+		"deployment":     deployment,
 		"plan":           planSale,
 		"openapi":        printOpenAPI,
 		"version":        printVersion,

@@ -274,7 +274,8 @@ type parts struct {
 	meter      *metrics
 	auditor    *auditor
 	clocks     *clocks.Watch
-	mails      *mailing // nil: buyers get no mail
+	mails      *mailing        // nil: buyers get no mail
+	routing    *worker.Routing // nil: no worker runs here
 }
 
 func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
@@ -344,11 +345,15 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 		SaleCancel: activities.SaleCancel{
 			Drainer: capacity.Drain{Changes: p.capacities, Drainer: p.book}, Cancellations: p.store, Canceler: p.desk,
 		},
-	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) }, s.program.Tuning.Worker...)
+	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) },
+		append([]worker.Option{worker.WithVersion(s.Version)}, s.program.Tuning.Worker...)...)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("checkout worker: %w", err)
 	}
 	s.later(w.Stop)
+	routing, stop := worker.WatchRouting(p.temporal, s.Version, s.log)
+	s.later(stop)
+	p.routing, p.desk.StartsHere = routing, routing.StartsHere
 	return nil
 }
 
@@ -407,6 +412,9 @@ func (s *service) readiness(p *parts) []api.Check {
 		{Name: "sales' payment providers", Advisory: true, Probe: s.probe("sales' payment providers", func(ctx context.Context) error {
 			return checkProviders(ctx, p.store.Sales, p.providers)
 		})},
+	}
+	if p.routing != nil {
+		checks = append(checks, api.Check{Name: "worker version", Advisory: true, Probe: s.probe("worker version", p.routing.Check)})
 	}
 	if s.certificate != nil {
 		checks = append(checks, api.Check{Name: "certificate", Advisory: true, Probe: s.probe("certificate", s.certificate.check)})

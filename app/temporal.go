@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"go.temporal.io/sdk/client"
@@ -47,6 +48,28 @@ func readTemporal() (client.Options, error) {
 		return client.Options{}, fmt.Errorf("TEMPORAL_TLS…: %w", err)
 	}
 	return options, nil
+}
+
+// readVersion reads what Temporal's Worker Controller sets. The build id is the commit, if the build knows one that says all
+// of it: two builds with the same id would replay each other's checkouts.
+func readVersion() (worker.Version, error) {
+	v := worker.Version{Deployment: os.Getenv("TEMPORAL_DEPLOYMENT_NAME")}
+	if v.Deployment == "" {
+		return v, nil
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	revision := revisionOf(info)
+	v.BuildID = env("TEMPORAL_WORKER_BUILD_ID", revision)
+	if strings.Contains(v.BuildID, " ") {
+		return v, fmt.Errorf("TEMPORAL_WORKER_BUILD_ID is not set, and this build has no commit to take its place (%s)", revision)
+	}
+	if err := v.Check(); err != nil {
+		return v, fmt.Errorf("TEMPORAL_DEPLOYMENT_NAME, TEMPORAL_WORKER_BUILD_ID: %w", err)
+	}
+	return v, nil
 }
 
 // checkTLSSwitch refuses values that would silently mean no TLS.

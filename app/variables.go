@@ -98,6 +98,10 @@ var variables = []variable{
 		"none: no TLS",
 		"as [Temporal's own tools](https://docs.temporal.io/develop/environment-configuration) read them; any of the paths turns TLS on",
 	},
+	{"`TEMPORAL_DEPLOYMENT_NAME`", "none: no versioning",
+		"turns Temporal's Worker Versioning on: the name of the worker deployment, the same in each release ([upgrades](upgrade.md))"},
+	{"`TEMPORAL_WORKER_BUILD_ID`", "the commit of the build",
+		"which version of it this node is; with a deployment name only"},
 	{"`TEMPORAL_UI_URL`", "none",
 		"if set, order pages link to their workflow; leave it unset where buyers see the pages"},
 	{

@@ -19,7 +19,7 @@ func (s *service) webhookReader(p *parts, fail func(error)) (notify.Reader, erro
 	attempts := newWebhookAttempts(p.meter.registry)
 	d := webhooks.NewDeliverer(p.store.Readers(), s.Payloads, s.WebhookNetworks, attempts.tell, s.isBusy, s.log)
 	d.Tracer = s.tracer
-	w := webhooks.NewWorker(p.temporal, d, func(err error) { fail(fmt.Errorf("webhook worker: %w", err)) })
+	w := webhooks.NewWorker(p.temporal, d, s.Version.Options(), func(err error) { fail(fmt.Errorf("webhook worker: %w", err)) })
 	if err := w.Start(); err != nil {
 		return notify.Reader{}, fmt.Errorf("webhook worker: %w", err)
 	}

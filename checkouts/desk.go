@@ -81,6 +81,9 @@ type Desk struct {
 	Reversals Reversals
 	// Flagged is called with what an operator must look into. It may be nil.
 	Flagged func(flag activities.Flag, order domain.OrderID, why error)
+	// StartsHere reports whether a worker of this process may take a checkout that it starts
+	// without asking Temporal. Nil: it may.
+	StartsHere func() bool
 
 	temporal client.Client
 	notices  *activities.HoldNotices // nil if no worker runs in this process
@@ -111,9 +114,14 @@ func (d *Desk) Start(ctx context.Context, order domain.Order) (domain.HoldAnswer
 			order.Session = session
 		}
 	}
-	notice, cancel := d.notices.Subscribe(order.ID)
-	defer cancel()
-	err := d.startCheckout(ctx, &order)
+	here := d.StartsHere == nil || d.StartsHere()
+	var notice <-chan domain.Hold
+	if here {
+		told, cancel := d.notices.Subscribe(order.ID)
+		defer cancel()
+		notice = told
+	}
+	err := d.startCheckout(ctx, &order, here)
 	switch {
 	case temporal.IsWorkflowExecutionAlreadyStartedError(err):
 		hold, err := d.askHold(ctx, &order, replayTimeout)
@@ -142,7 +150,7 @@ func notConfigured(order *domain.Order) error {
 // startCheckout goes on when the buyer hangs up. The answer brings the first workflow
 // task, and nobody else gets that until it times out; the same key would get "in flight"
 // until then.
-func (d *Desk) startCheckout(ctx context.Context, order *domain.Order) error {
+func (d *Desk) startCheckout(ctx context.Context, order *domain.Order, here bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	failpoint.Before("checkout", "start")
@@ -155,7 +163,7 @@ func (d *Desk) startCheckout(ctx context.Context, order *domain.Order) error {
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		// The first workflow task comes back with the start's own answer if a worker of
 		// this process is free. That skips matching.
-		EnableEagerStart:      true,
+		EnableEagerStart:      here,
 		StaticSummary:         workflows.Summary(order),
 		TypedSearchAttributes: temporal.NewSearchAttributes(workflows.SaleAttribute.ValueSet(order.SaleID)),
 		// No execution timeout: a paid checkout must end correctly, however long an

@@ -41,3 +41,24 @@ func TestAStartGoesOnWhenItsBuyerHangsUp(t *testing.T) {
 		t.Fatalf("want true: domain.IsUnknown(err): %v", err)
 	}
 }
+
+// While new checkouts go to another version of the code, this process leaves the first task to Temporal, and waits for nobody
+// of its own.
+func TestAStartIsHandedOnToAnotherVersion(t *testing.T) {
+	c := mocks.NewClient(t)
+	d := checkouts.NewDesk(c, payloads, activities.NewHoldNotices(), records{}, records{}, records{})
+	d.StartsHere = func() bool { return false }
+	asked := false
+	c.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
+		if args.Get(1).(client.StartWorkflowOptions).EnableEagerStart {
+			t.Error("the first task comes back with the answer, to a worker of the wrong version")
+		}
+	}).Return(nil, nil)
+	c.On("UpdateWorkflow", mock.Anything, mock.Anything).Run(func(mock.Arguments) { asked = true }).Return(nil, context.Canceled)
+	if _, err := d.Start(t.Context(), order); !domain.IsUnknown(err) {
+		t.Fatalf("want an unknown outcome: %v", err)
+	}
+	if !asked {
+		t.Error("the workflow was not asked for its hold")
+	}
+}

@@ -29,22 +29,26 @@ const auditStopTimeout = time.Second
 
 // NewAuditor makes a worker for audits only, one at a time, so that they take no
 // checkout's slot. onFatal is called as with New.
-func NewAuditor(c client.Client, audits *activities.Audits, onFatal func(error)) *Worker {
-	w := sdkworker.New(c, workflows.AuditTaskQueue, sdkworker.Options{
+func NewAuditor(c client.Client, audits *activities.Audits, onFatal func(error), with ...Option) *Worker {
+	options := sdkworker.Options{
 		MaxConcurrentActivityExecutionSize: 1,
 		MaxConcurrentWorkflowTaskPollers:   2, // the SDK's least
 		MaxConcurrentActivityTaskPollers:   1,
 		DisableEagerActivities:             true,
 		WorkerStopTimeout:                  auditStopTimeout,
 		OnFatalError:                       onFatal,
-	})
+	}
+	for _, o := range with {
+		o(&options)
+	}
+	w := sdkworker.New(c, workflows.AuditTaskQueue, options)
 	RegisterAudit(w, audits)
 	return &Worker{Worker: w}
 }
 
 // RegisterAudit names what the audit's histories may contain.
 func RegisterAudit(r sdkworker.Registry, audits *activities.Audits) {
-	r.RegisterWorkflow(workflows.Audit)
+	r.RegisterWorkflowWithOptions(workflows.Audit, upgraded) // a release knows what itself and those before it wrote
 	r.RegisterActivity(audits)
 }
 

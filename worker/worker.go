@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	sdklog "go.temporal.io/sdk/log"
 	sdkworker "go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"boxoffice/activities"
 	"boxoffice/codec"
@@ -107,11 +108,17 @@ func New(c client.Client, acts *activities.Activities, onFatal func(error), with
 	return &Worker{Worker: w}
 }
 
-// Register names everything that may be in a history.
+// Register names everything that may be in a history, and says what becomes of it when there is a new version. A checkout
+// is over in minutes, so it ends on the version that began it. What may wait for days goes on on the current one.
 func Register(r sdkworker.Registry, acts *activities.Activities) {
-	r.RegisterWorkflow(workflows.Checkout)
-	r.RegisterWorkflow(workflows.Late)
-	r.RegisterWorkflow(workflows.Refund)
-	r.RegisterWorkflow(workflows.CancelSale)
+	r.RegisterWorkflowWithOptions(workflows.Checkout, pinned)
+	r.RegisterWorkflowWithOptions(workflows.Late, upgraded)
+	r.RegisterWorkflowWithOptions(workflows.Refund, upgraded)
+	r.RegisterWorkflowWithOptions(workflows.CancelSale, upgraded)
 	r.RegisterActivity(acts)
 }
+
+var (
+	pinned   = workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorPinned}
+	upgraded = workflow.RegisterOptions{VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
+)

@@ -37,6 +37,7 @@ var settings = map[string]values{
 	"by address": {"tigerbeetle": values{"addresses": "10.0.0.31:3000,10.0.0.32:3000,10.0.0.33:3000"}},
 	"everything": {
 		"roles": "split", "image": values{"digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000"},
+		"versioning":  values{"previous": []any{values{"tag": "1.4.0_rc.1", "replicas": 2}, values{"digest": "sha256:1111111111111111111111111111111111111111111111111111111111111111"}}},
 		"autoscaling": values{"enabled": true}, "keda": values{"enabled": true}, "ingress": values{"enabled": true, "className": "nginx"},
 		"networkPolicy": values{"adminFrom": []any{values{"podSelector": values{"matchLabels": values{"app": "organiser"}}}}},
 		"tigerbeetle": values{"statefulSet": values{
@@ -268,11 +269,56 @@ func TestChartHasWhatIsAskedFor(t *testing.T) {
 	}
 }
 
+// Each release has a version of its own, older ones only their workers, and only what nobody keeps is taken over.
+func TestChartHasVersions(t *testing.T) {
+	variable := func(c corev1.Container, name string) string {
+		for _, v := range c.Env {
+			if v.Name == name {
+				return v.Value
+			}
+		}
+		return ""
+	}
+	objects := render(t, settings["everything"])
+	for name, want := range map[string][3]string{
+		"shop-api":                       {"0000000000000000", "api", "registry.example.com/boxoffice@sha256:0000000000000000000000000000000000000000000000000000000000000000"},
+		"shop-worker":                    {"0000000000000000", "worker", "registry.example.com/boxoffice@sha256:0000000000000000000000000000000000000000000000000000000000000000"},
+		"shop-previous-1-4-0-rc-1":       {"1.4.0_rc.1", "worker", "registry.example.com/boxoffice:1.4.0_rc.1"},
+		"shop-previous-1111111111111111": {"1111111111111111", "worker", "registry.example.com/boxoffice@sha256:1111111111111111111111111111111111111111111111111111111111111111"},
+	} {
+		d, ok := objects["Deployment/"+name].(*appsv1.Deployment)
+		if !ok {
+			t.Fatalf("no Deployment %s", name)
+		}
+		c := d.Spec.Template.Spec.Containers[0]
+		got := [3]string{variable(c, "TEMPORAL_WORKER_BUILD_ID"), c.Args[4], c.Image}
+		if got != want || variable(c, "TEMPORAL_DEPLOYMENT_NAME") != "boxoffice" {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	job := objects["Job/shop-current"].(*batchv1.Job).Spec.Template.Spec.Containers[0]
+	if got, want := strings.Join(job.Args, " "), "deployment set-current --wait 10m --take-over-others --keep 1.4.0_rc.1,1111111111111111"; got != want {
+		t.Errorf("the Job runs %q, want %q", got, want)
+	}
+	if got := variable(job, "TEMPORAL_WORKER_BUILD_ID"); got != "0000000000000000" {
+		t.Errorf("the Job makes %q current", got)
+	}
+
+	off := render(t, values{"versioning": values{"enabled": false}, "tigerbeetle": values{"addresses": "x"}})
+	if off["Job/shop-current"] != nil {
+		t.Error("without versioning there is nothing to make current")
+	}
+	if c := off["Deployment/shop-node"].(*appsv1.Deployment).Spec.Template.Spec.Containers[0]; variable(c, "TEMPORAL_DEPLOYMENT_NAME") != "" {
+		t.Error("without versioning nodes have no version")
+	}
+}
+
 // What cannot work is refused before anything is installed.
 func TestChartRefuses(t *testing.T) {
 	for want, with := range map[string]values{
 		"tigerbeetle.addresses":                   {},
 		"tigerbeetle.statefulSet.clusterIPs":      {"tigerbeetle": values{"statefulSet": values{"enabled": true}}},
+		"versioning.previous":                     {"versioning": values{"previous": []any{values{"replicas": 1}}}, "tigerbeetle": values{"addresses": "x"}},
 		"roles: all or split":                     {"roles": "both", "tigerbeetle": values{"addresses": "x"}},
 		"keda scales workers":                     {"keda": values{"enabled": true}, "tigerbeetle": values{"addresses": "x"}},
 		"secrets.BOXOFFICE_SERVER_KEY.secretName": {"secrets": values{"BOXOFFICE_SERVER_KEY": values{"secretName": ""}}, "tigerbeetle": values{"addresses": "x"}},

@@ -43,7 +43,7 @@ func (s *stack) startNode(t *testing.T, url string) *node {
 	return s.startNodeOf(t, url, filepath.Join(bin, program))
 }
 
-func (s *stack) startNodeOf(t *testing.T, url, program string) *node {
+func (s *stack) startNodeOf(t *testing.T, url, program string, more ...string) *node {
 	t.Helper()
 	if url == "" {
 		url = "http://" + freeAddress(t)
@@ -64,6 +64,7 @@ func (s *stack) startNodeOf(t *testing.T, url, program string) *node {
 		}
 	}
 	n.process.Env = append(n.process.Env, "BOXOFFICE_URL="+n.url, "BOXOFFICE_ADMIN_URL="+n.url)
+	n.process.Env = append(n.process.Env, more...) // of two, the later counts
 	if err := n.process.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,7 @@ const (
 // has one answer, every ticket is sold, once, and paid for at the provider.
 func TestStorm(t *testing.T) {
 	s := startStack(t, dataDir(t), ledgerOfSeveralNodes(t))
+	t.Run("two releases beside each other", func(t *testing.T) { testVersions(t, s) })
 	second := s.startNode(t, "")
 	front := openFront(t, address(s.env["BOXOFFICE_URL"]), address(second.url))
 

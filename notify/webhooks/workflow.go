@@ -135,13 +135,14 @@ const (
 )
 
 // NewWorker makes a worker for deliveries alone. It calls onFatal when it cannot go on.
-func NewWorker(c client.Client, d *Deliverer, onFatal func(error)) sdkworker.Worker {
+func NewWorker(c client.Client, d *Deliverer, version sdkworker.DeploymentOptions, onFatal func(error)) sdkworker.Worker {
 	w := sdkworker.New(c, TaskQueue, sdkworker.Options{
 		MaxConcurrentActivityExecutionSize: roundsAtATime,
 		MaxConcurrentWorkflowTaskPollers:   2, // the SDK's minimum
 		MaxConcurrentActivityTaskPollers:   1,
 		WorkerStopTimeout:                  stopTimeout,
 		OnFatalError:                       onFatal,
+		DeploymentOptions:                  version,
 	})
 	Register(w, d)
 	return w
@@ -149,7 +150,9 @@ func NewWorker(c client.Client, d *Deliverer, onFatal func(error)) sdkworker.Wor
 
 // Register registers the workflow and the activity under the names that histories contain.
 func Register(r sdkworker.Registry, d *Deliverer) {
-	r.RegisterWorkflowWithOptions(Delivery, workflow.RegisterOptions{Name: workflowType})
+	r.RegisterWorkflowWithOptions(Delivery, workflow.RegisterOptions{
+		Name: workflowType, VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade, // it goes on while its endpoint is away
+	})
 	r.RegisterActivity(d)
 }
 

@@ -232,6 +232,10 @@ func dynamicConfig(stock bool) dynamicconfig.StaticClient {
 		// Likewise: a paid checkout's only task is its end, and nobody waits for that. A
 		// retried or late step may begin 0.2 s later under load.
 		"history.transferProcessorMaxPollRPS": 5,
+		// Lists are 0.2 s old, so a version of the workers that has nothing open can be known to be drained soon, not after
+		// three minutes.
+		"matching.wv.VersionDrainageStatusVisibilityGracePeriod": "5s",
+		"matching.wv.VersionDrainageStatusRefreshInterval":       "5s",
 		// Counts payloads that are kept elsewhere. There are none here, and looking for
 		// them took 6 % of Temporal's CPU.
 		"history.externalPayloadsEnabled": false,

@@ -18,6 +18,26 @@ app.kubernetes.io/component: {{ .component }}
 {{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
+{{- define "boxoffice.imageOf" -}}
+{{ .repository }}{{ if .of.digest }}@{{ .of.digest }}{{ else }}:{{ .of.tag }}{{ end }}
+{{- end }}
+
+{{- /* What Temporal knows a release by: the image's digest, or else its tag. */ -}}
+{{- define "boxoffice.build" -}}
+{{- if .digest }}{{ .digest | trimPrefix "sha256:" | trunc 16 }}{{ else }}{{ required "versioning.previous: each a tag or a digest" .tag }}{{ end -}}
+{{- end }}
+
+{{- define "boxoffice.dns" -}}
+{{ lower . | replace "." "-" | replace "_" "-" | replace "+" "-" | trunc 30 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "boxoffice.version" -}}
+{{- if .root.Values.versioning.enabled -}}
+- {name: TEMPORAL_DEPLOYMENT_NAME, value: {{ .root.Values.versioning.deployment | quote }}}
+- {name: TEMPORAL_WORKER_BUILD_ID, value: {{ .build | default (include "boxoffice.build" (dict "digest" .root.Values.image.digest "tag" (.root.Values.image.tag | default .root.Chart.AppVersion))) | quote }}}
+{{- end }}
+{{- end }}
+
 {{- /* All replicas in the cluster's order: TigerBeetle takes addresses, no names. */ -}}
 {{- define "boxoffice.tigerbeetle" -}}
 {{- with .Values.tigerbeetle -}}
