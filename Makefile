@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint vulncheck chaos chaos-sabotage drill fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint vulncheck chaos chaos-sabotage drill upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -156,6 +156,13 @@ chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug ea
 
 drill: $(DEVSTACK) ## Temporal's database, the orders' and the ledger are lost in the midst of a sale, put back, repaired, verified (SEED=, LEDGER=, FLAGS='-only "ledger"')
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos drill -repo .. -ledger $(LEDGER) -seed $(SEED) $(FLAGS)
+
+FROM ?=
+upgrade: $(DEVSTACK) ## from the last release to this tree and back under load, with versions of workers, then the audit (FROM=, LEDGER=, SEED=)
+	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos upgrade -repo .. -ledger $(LEDGER) -seed $(SEED) $(if $(FROM),-from $(FROM)) $(FLAGS)
+
+rolling: $(DEVSTACK) ## three nodes restart one by one under load, then the audit: what clients had to repeat (LEDGER=, SEED=)
+	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos rolling -repo .. -ledger $(LEDGER) -seed $(SEED) $(FLAGS)
 
 FUZZTIME ?= 1m
 fuzz: ## fuzz every parser of outside bytes, FUZZTIME=1m each: for nights; what is found stays in testdata/fuzz

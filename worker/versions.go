@@ -157,13 +157,12 @@ func (r *Routing) look(ctx context.Context) {
 		return // the next look says what holds
 	}
 	r.here.Store(startsHere(r.version, routing))
-	switch current := routing.CurrentVersion; {
-	case current == nil:
+	if routing.CurrentVersion == nil {
 		r.tell(unversionedWorkers, fmt.Errorf("new checkouts go to workers without a version: "+
 			"boxoffice deployment set-current %s, or stop this node once it is drained", r.version.BuildID))
-	default:
-		r.tell(current.BuildID, nil)
+		return
 	}
+	r.tell(routing.CurrentVersion.BuildID, nil)
 }
 
 // neverRouted reports whether nobody ever said where new checkouts go. Nobody means workers without a version, and so does

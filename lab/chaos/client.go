@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,17 +33,55 @@ type caller struct {
 	organiser *client.Client
 	auditor   *client.Client // the organiser with more patience
 	mockpay   *mockpayclient.MockPay
+	counts    *requestCounts
+}
+
+// requestCounts counts the requests of buyers and the organiser, and what came of them.
+type requestCounts struct {
+	http.RoundTripper
+	sent, unanswered, failed atomic.Int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c *requestCounts) RoundTrip(request *http.Request) (*http.Response, error) {
+	c.sent.Add(1)
+	response, err := c.RoundTripper.RoundTrip(request)
+	switch {
+	case err != nil:
+		c.unanswered.Add(1)
+	case response.StatusCode >= http.StatusInternalServerError:
+		c.failed.Add(1)
+	}
+	return response, err
+}
+
+// A requestCount is what was counted until a moment.
+type requestCount struct{ sent, unanswered, failed int64 }
+
+func (c *requestCounts) snapshot() requestCount {
+	return requestCount{c.sent.Load(), c.unanswered.Load(), c.failed.Load()}
+}
+
+func (c *requestCounts) String() string { return c.snapshot().String() }
+
+func (c requestCount) since(b requestCount) requestCount {
+	return requestCount{c.sent - b.sent, c.unanswered - b.unanswered, c.failed - b.failed}
+}
+
+func (c requestCount) String() string {
+	return fmt.Sprintf("%d requests, of which %d had no answer and %d a 5xx; clients repeated those", c.sent, c.unanswered, c.failed)
 }
 
 func newCaller(fronts []string, env map[string]string) *caller {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
 	transport.MaxIdleConnsPerHost = 64
-	c := &http.Client{Transport: transport, Timeout: callTimeout}
+	counts := &requestCounts{RoundTripper: transport}
+	c := &http.Client{Transport: counts, Timeout: callTimeout}
 	organiser := client.Client{URL: env["BOXOFFICE_URL"], AdminURL: env["BOXOFFICE_ADMIN_URL"], AdminToken: env["BOXOFFICE_ADMIN_TOKEN"], HTTP: c}
 	auditor := organiser
 	auditor.HTTP = &http.Client{Transport: transport, Timeout: auditTimeout}
-	return &caller{http: c, fronts: fronts, organiser: &organiser, auditor: &auditor, mockpay: mockpayclient.New(env["MOCKPAY_URL"], c)}
+	return &caller{http: c, fronts: fronts, organiser: &organiser, auditor: &auditor, mockpay: mockpayclient.New(env["MOCKPAY_URL"], c), counts: counts}
 }
 
 // at asks one node.

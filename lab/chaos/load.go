@@ -67,6 +67,8 @@ type load struct {
 	// more buyers than ever come back. 0: a new sale opens again and again, and sells out.
 	steadySales int
 	steadySeats int64
+	// plain sales are such that a release before can sell them.
+	plain bool
 
 	underWay atomic.Int64 // checkouts between their first request and their end
 	came     atomic.Int64
@@ -138,7 +140,7 @@ func (l *load) openNextSale(ctx context.Context) error {
 	}
 	terms := saleTerms{
 		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, perks: 4, holdSeconds: holdSeconds, limits: 3,
-		oneCheckout: n%2 == 0, seatsFirst: n%3 == 1, // the faults find both of each
+		oneCheckout: n%2 == 0, seatsFirst: n%3 == 1 && !l.plain, // the faults find both of each
 	}
 	err := l.client.openSale(ctx, terms)
 	if err != nil {

@@ -6,6 +6,8 @@
 //	chaos run        faults under load, then the proof
 //	chaos sabotage   the same proof must fail on builds with one deliberate bug each
 //	chaos drill      databases and ledger are lost under load, and put back from their backups
+//	chaos upgrade    from a release to this tree and back, under load
+//	chaos rolling    nodes restart one by one under load
 //	chaos list       the faults and the bugs
 //
 // It is not a load test: the rates are small, so that every process can be killed on two
@@ -26,7 +28,7 @@ import (
 	"time"
 )
 
-const usage = `usage: chaos run | sabotage | drill | list [flags]     (make chaos, make chaos-sabotage, make drill)
+const usage = `usage: chaos run | sabotage | drill | upgrade | rolling | list [flags]     (make chaos, chaos-sabotage, drill, upgrade, rolling)
 
 chaos <command> -h lists the flags.
 `
@@ -55,6 +57,7 @@ type config struct {
 	kafka         bool // an Apache Kafka, not a broker of ours
 	short         bool
 	only          *regexp.Regexp
+	from          string // of an upgrade: the release before; empty: chooseFrom decides
 }
 
 func main() {
@@ -62,7 +65,7 @@ func main() {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
-	commands := map[string]func(context.Context, config) error{"run": run, "sabotage": sabotage, "drill": runDrill, "list": list}
+	commands := map[string]func(context.Context, config) error{"run": run, "sabotage": sabotage, "drill": runDrill, "upgrade": runUpgrade, "rolling": runRolling, "list": list}
 	command, found := commands[os.Args[1]]
 	if !found {
 		fmt.Fprint(os.Stderr, usage)
@@ -93,6 +96,7 @@ func readConfig(command string, args []string) (config, error) {
 	set.BoolVar(&c.wayBack, "way-back", false, "a last round in which the stack starts anew, under load, without pgpipe")
 	set.Float64Var(&c.rate, "rate", 6, "buyers a second")
 	set.IntVar(&c.nodesMax, "nodes", 2, "nodes of the box office on TigerBeetle: 3 is one more worker")
+	set.StringVar(&c.from, "from", "", "of an upgrade: the `commit` or tag to come from; default: the last tag, else the commit of CHANGELOG.md's newest release, else the last one before workers had versions")
 	set.BoolVar(&c.short, "short", false, "short faults")
 	set.BoolVar(&c.kafka, "kafka", false, "events go to an Apache Kafka, which needs a Java runtime; else to a broker in this process")
 	set.BoolVar(&c.race, "race", false, "build the box office and MockPay with the race detector")

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,6 +118,18 @@ func (r *record) all() []acknowledged {
 		list = append(list, copied)
 	}
 	sort.Slice(list, func(i, j int) bool { return list[i].Order < list[j].Order })
+	return list
+}
+
+// givenUp is what buyers did not get, although they repeated it.
+func (r *record) givenUp() (list []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for what, n := range r.counts {
+		if strings.HasPrefix(what, "gave up") || what == "never saw the end of it" {
+			list = append(list, fmt.Sprintf("%d × %s", n, what))
+		}
+	}
 	return list
 }
 

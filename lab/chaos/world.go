@@ -78,6 +78,10 @@ type world struct {
 
 // build compiles the programs with the failpoints in. overlay, if there is one, replaces sources (go help build).
 func build(ctx context.Context, c config, into, overlay string) error {
+	return buildPrograms(ctx, c, into, overlay, map[string][]string{".": {"./cmd/boxoffice", "./cmd/mockpay"}, "lab": {"./replay"}})
+}
+
+func buildPrograms(ctx context.Context, c config, into, overlay string, of map[string][]string) error {
 	args := []string{"build", "-buildvcs=false", "-tags", "failpoints", "-o", into + string(os.PathSeparator)}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
@@ -85,7 +89,7 @@ func build(ctx context.Context, c config, into, overlay string) error {
 	if c.race {
 		args = append(args, "-race")
 	}
-	for module, programs := range map[string][]string{".": {"./cmd/boxoffice", "./cmd/mockpay"}, "lab": {"./replay"}} {
+	for module, programs := range of {
 		cmd := exec.CommandContext(ctx, "go", append(slices.Clone(args), programs...)...)
 		cmd.Dir = filepath.Join(c.repo, module)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1", "GOWORK=off")
@@ -505,16 +509,21 @@ type node struct {
 }
 
 func (w *world) newNode(name, role string) *node {
+	return w.newNodeOf(name, role, filepath.Join(w.bin, "boxoffice"))
+}
+
+// newNodeOf makes a node of a program, which may be another one at each start.
+func (w *world) newNodeOf(name, role, program string) *node {
 	n := &node{name: name, role: role, url: "http://" + freeAddress(), stopped: make(chan struct{})}
 	via := func(link string) string { return w.links.byName[link].proxy.Listen }
 	vars := map[string]string{
-		"BOXOFFICE_URL": n.url, "BOXOFFICE_ADMIN_URL": n.url, "BOXOFFICE_FAILPOINTS": w.points,
+		"BOXOFFICE_URL": n.url, "BOXOFFICE_ADMIN_URL": n.url, "BOXOFFICE_WORKER_URL": n.url, "BOXOFFICE_FAILPOINTS": w.points,
 		"TEMPORAL_ADDRESS": via(toTemporal), "TIGERBEETLE_ADDRESS": via(toTigerBeetle), "MOCKPAY_URL": "http://" + via(toMockpay),
 		"DATABASE_URL": strings.Replace(w.env["DATABASE_URL"], "127.0.0.1:"+w.env["BOXOFFICE_POSTGRES_PORT"], via(toOrders), 1),
 	}
 	n.log, _ = os.Create(filepath.Join(w.data(), "log", name+".log"))
 	n.start = func() *exec.Cmd {
-		cmd := exec.Command(filepath.Join(w.bin, "boxoffice"), "serve", "--ledger=tigerbeetle", "--role="+role)
+		cmd := exec.Command(program, "serve", "--ledger=tigerbeetle", "--role="+role)
 		cmd.Env = environ(w.env, vars)
 		cmd.Stdout, cmd.Stderr = n.log, n.log
 		cmd.SysProcAttr = childAttributes()
