@@ -65,7 +65,9 @@ func main() {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
-	commands := map[string]func(context.Context, config) error{"run": run, "sabotage": sabotage, "drill": runDrill, "upgrade": runUpgrade, "rolling": runRolling, "list": list}
+	commands := map[string]func(context.Context, config) error{
+		"run": run, "sabotage": sabotage, "drill": runDrill, "upgrade": runUpgrade, "rolling": runRolling, "list": list,
+	}
 	command, found := commands[os.Args[1]]
 	if !found {
 		fmt.Fprint(os.Stderr, usage)
