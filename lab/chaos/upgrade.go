@@ -274,6 +274,9 @@ func (u *upgrade) run(ctx context.Context, steps []upgradeStep) error {
 		return fmt.Errorf("requests were lost, although clients repeated them:\n  %s", strings.Join(lost, "\n  "))
 	}
 	u.step("%s; nobody gave up", u.client.counts)
+	if err := u.readers.behave(ctx); err != nil { // until here the receiver of webhooks fails now and then
+		return err
+	}
 	r := newReport(u.world)
 	r.loads = append(r.loads, l)
 	if err := u.prove(ctx, r, l); err != nil {
