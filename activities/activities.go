@@ -422,6 +422,16 @@ func (a *Activities) ExpireSession(ctx context.Context, session Session) (domain
 	return outcome, fromProvider(err)
 }
 
+// ExpireUnlessProcessing is ExpireSession for a checkout that can wait for a payment which
+// is being processed: it says so, where ExpireSession fails until that is decided.
+func (a *Activities) ExpireUnlessProcessing(ctx context.Context, session Session) (domain.ExpireOutcome, error) {
+	outcome, err := a.Provider.Expire(ctx, string(session))
+	if errors.Is(err, payments.ErrProcessing) {
+		return domain.ExpireOutcome{Processing: true}, nil
+	}
+	return outcome, fromProvider(err)
+}
+
 // FoundCapture is what the provider took in a session, or authorised, if anything.
 // Workers of earlier releases see nothing in what is authorised.
 type FoundCapture struct {

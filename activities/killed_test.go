@@ -68,6 +68,9 @@ var scenes = []scene{
 	{"Release", "paid", `already_posted`, with((*world).held, (*world).sold), release},
 	{"ExpireSession", "nothing was paid", `"captured":false`, (*world).held, expireSession},
 	{"ExpireSession", "captured", `"captured":true`, with((*world).held, (*world).captured), expireSession},
+	{"ExpireUnlessProcessing", "nothing was paid", `"captured":false`, (*world).held, expireUnlessProcessing},
+	{"ExpireUnlessProcessing", "captured", `"captured":true`, with((*world).held, (*world).captured), expireUnlessProcessing},
+	{"ExpireUnlessProcessing", "a payment is being processed", `"processing":true`, with((*world).held, (*world).processing), expireUnlessProcessing},
 	{"OpenSession", "nobody has paid", `"session":"other/cs_0"`, (*world).held, openSession},
 	{"FindCapture", "captured", `"captured":true`, (*world).captured, findCapture},
 	{"RecordRefundDue", "late money", `"due":true`, with((*world).held, (*world).voided), refundDue(domain.RefundNoneLeft)},
@@ -285,7 +288,12 @@ func (p mortalProvider) Open(_ context.Context, _ string, opening payments.Openi
 	return alive(p.k, "open", func() (domain.PayPage, error) { return p.to.openPage(opening), nil })
 }
 func (p mortalProvider) Expire(_ context.Context, session string) (domain.ExpireOutcome, error) {
-	return alive(p.k, "expire", func() (domain.ExpireOutcome, error) { return p.to.expire(session), nil })
+	return alive(p.k, "expire", func() (domain.ExpireOutcome, error) {
+		if p.to.Processing {
+			return domain.ExpireOutcome{}, &domain.UnknownError{Op: "expire", ID: session, Err: payments.ErrProcessing}
+		}
+		return p.to.expire(session), nil
+	})
 }
 func (p mortalProvider) Capture(_ context.Context, session string) (capture domain.Capture, captured bool, err error) {
 	capture, err = alive(p.k, "capture", func() (domain.Capture, error) { return p.to.Captured[session], nil })
@@ -675,6 +683,8 @@ func (w *world) authorized() {
 	w.bank.Authorized[capture.Session] = capture
 }
 
+func (w *world) processing() { w.bank.Processing = true }
+
 func (w *world) released() { w.bank.release(w.capture(w.payment).Session) }
 
 func (w *world) closed() {
@@ -717,6 +727,10 @@ func release(ctx context.Context, a *activities.Activities, w *world) (any, erro
 
 func expireSession(ctx context.Context, a *activities.Activities, w *world) (any, error) {
 	return a.ExpireSession(ctx, activities.Session("ps_"+w.order.ID.String()))
+}
+
+func expireUnlessProcessing(ctx context.Context, a *activities.Activities, w *world) (any, error) {
+	return a.ExpireUnlessProcessing(ctx, activities.Session("ps_"+w.order.ID.String()))
 }
 
 func openSession(ctx context.Context, a *activities.Activities, w *world) (any, error) {
@@ -826,6 +840,7 @@ type bank struct {
 	Refunded map[string]int64 // by payment, minor units
 
 	Authorized map[string]domain.Capture // by session
+	Processing bool                      // a payment
 }
 
 func (b *bank) take(session string) domain.ExpireOutcome {

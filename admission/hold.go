@@ -63,6 +63,7 @@ func (a *Admission) Hold(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	order.Extend(sale, time.Now())
 	if err := order.Note(a.keys, r.Metadata); err != nil {
 		return Answer{}, err
 	}

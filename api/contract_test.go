@@ -297,7 +297,7 @@ var notOfACheckout = map[domain.Code]string{
 	domain.CodeTooLarge: "every route's", domain.CodeRateLimited: "every route's", domain.CodeUnknown: "every route's", domain.CodeInternal: "every route's",
 	domain.CodeQueueFull: "joining's", domain.CodeProofRequired: "joining's", domain.CodeNotEntitled: "joining's", domain.CodeBadEntitlement: "joining's",
 	domain.CodeEntitlementExpired: "joining's", domain.CodeEntitlementSpent: "joining's",
-	domain.CodeAlreadyPaid: "canceling's", domain.CodeHoldersFixed: "naming holders'", domain.CodeForged: "webhooks'",
+	domain.CodeAlreadyPaid: "canceling's", domain.CodePaymentProcessing: "canceling's", domain.CodeHoldersFixed: "naming holders'", domain.CodeForged: "webhooks'",
 	domain.CodeNotPaid: "the organiser's", domain.CodeNotSettled: "the organiser's", domain.CodeCapacityInUse: "the organiser's", domain.CodeExists: "the organiser's",
 	domain.CodeChanged: "the organiser's", domain.CodeUnauthorized: "the organiser's",
 }

@@ -354,6 +354,8 @@ func (w *world) Has(provider string) bool {
 func (w *world) Default() string { return domain.DefaultProvider }
 func (w *world) Names() []string { return []string{domain.DefaultProvider, "other"} }
 
+func (w *world) Delays(provider string) bool { return provider == domain.DefaultProvider }
+
 func (w *world) Authorizes(provider string) bool { return provider == domain.DefaultProvider }
 
 func (w *world) OpenPayment(_ context.Context, id domain.OrderID, _ domain.PayWish) (domain.PayPage, error) {

@@ -149,6 +149,9 @@ func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutSta
 	}
 	if state.Status == domain.OrderHeld {
 		v.HoldExpiresAt = timeOrNil(state.Hold.ExpiresAt)
+		if state.Hold.ProcessingExtension > 0 {
+			v.Processing, v.SeatsKeptUntil = state.Processing, timeOrNil(state.Hold.KeptUntil())
+		}
 		if v.Declines > 0 {
 			v.AttemptsLeft = max(0, domain.DeclinesMax-v.Declines)
 		}

@@ -92,6 +92,39 @@ func TestASaleCapturesAfterTheSeatsWhereItsProviderCan(t *testing.T) {
 	}
 }
 
+func TestASaleKeepsSeatsForPaymentsThatAreProcessedWhereItsProviderHasThem(t *testing.T) {
+	b := setup(t)
+	for name, tt := range map[string]struct {
+		members string
+		want    int
+		kept    time.Duration
+	}{
+		"nothing said":                 {``, 201, 0},
+		"three days":                   {`,"processing_seconds":259200`, 201, 72 * time.Hour},
+		"a provider without":           {`,"processing_seconds":259200,"provider":"other"`, 422, 0},
+		"seats before money":           {`,"processing_seconds":259200,"capture":"after_seats"`, 422, 0},
+		"no time":                      {`,"processing_seconds":0`, 422, 0},
+		"two months":                   {`,"processing_seconds":5184000`, 422, 0},
+		"longer than until the event":  {`,"processing_seconds":259200,"facts":{"starts_at":"` + time.Now().Add(72*time.Hour).UTC().Format(time.RFC3339) + `","time_zone":"UTC"}`, 422, 0},
+		"shorter than until the event": {`,"processing_seconds":259200,"facts":{"starts_at":"` + time.Now().Add(74*time.Hour).UTC().Format(time.RFC3339) + `","time_zone":"UTC"}`, 201, 72 * time.Hour},
+	} {
+		id := "kept-" + strings.ReplaceAll(name, " ", "-")
+		body := `{"id":"` + id + `","name":"Fresh","currency":"EUR","classes":[{"class":"A","price":1,"capacity":1}]` + tt.members + `}`
+		w := b.do(request{"POST", "/v1/sales", body, bearerOf(testAdminToken)})
+		sale := b.world.SalesByID[id]
+		switch {
+		case w.Code != tt.want:
+			t.Errorf("%s: %d %s, want %d", name, w.Code, w.Body, tt.want)
+		case tt.want != 201:
+			if sale != nil || !strings.Contains(w.Body.String(), "processing_seconds") {
+				t.Errorf("%s: stored %+v; the answer is %s", name, sale, w.Body)
+			}
+		case sale == nil || sale.ProcessingExtension != tt.kept || strings.Contains(w.Body.String(), `"processing_seconds":259200`) != (tt.kept > 0):
+			t.Errorf("%s: stored %+v, answered %s; want %s", name, sale, w.Body, tt.kept)
+		}
+	}
+}
+
 func TestEveryProvidersWebhooksHaveARoute(t *testing.T) {
 	b := setup(t)
 	id, _ := b.held(testKey)

@@ -28,6 +28,8 @@ const (
 	checkPauseMax = 15 * time.Second
 	// checkPauseForgotten: a buyer who comes back again so much later is new.
 	checkPauseForgotten = time.Minute
+	// checkPauseProcessing: a payment that may take days needs no hurry.
+	checkPauseProcessing = time.Minute
 	// checksRememberedMax limits the memory of pauses: about 2 MB.
 	checksRememberedMax = 1 << 14
 )
@@ -48,6 +50,8 @@ const (
 // PaymentCheckView is what is known of an order's payment.
 type PaymentCheckView struct {
 	StatusView
+	SeatsKeptUntil *time.Time `json:"seats_kept_until,omitempty" doc:"processing, if the sale has processing_seconds: until when the seats are kept for the payment"`
+
 	Payment PaymentProgress `json:"payment,omitempty" enum:"none,processing,unknown" doc:"held: none – nothing was paid, the buyer may pay; processing – a payment is under way; unknown – the provider has not answered yet. For the last two, ask again after Retry-After and offer no payment meanwhile"`
 }
 
@@ -80,8 +84,11 @@ func (s *Server) checkPayment(ctx context.Context, in *orderInput) (*paymentChec
 		})
 		s.metrics.paymentChecks.WithLabelValues(found.label()).Inc()
 	}
-	out := &paymentCheckOutput{Status: http.StatusOK, Body: PaymentCheckView{StatusView{order.Order, found.status}, found.payment}}
+	out := &paymentCheckOutput{Status: http.StatusOK, Body: PaymentCheckView{StatusView: StatusView{order.Order, found.status}, Payment: found.payment}}
 	if found.payment == PaymentProcessing || found.payment == PaymentUnknown {
+		if found.payment == PaymentProcessing && order.SeatsKeptUntil != nil {
+			out.Body.SeatsKeptUntil, found.pause = order.SeatsKeptUntil, max(found.pause, checkPauseProcessing)
+		}
 		out.Status, out.RetryAfter = http.StatusAccepted, max(1, int((found.pause+time.Second-1)/time.Second))
 	}
 	return out, nil

@@ -91,6 +91,26 @@ func TestABuyerWhoComesBackIsToldWhatTheProviderSays(t *testing.T) {
 	}
 }
 
+// In a sale whose seats are kept while a payment is being processed, the buyer is told until
+// when, and need not ask so often.
+func TestABuyerIsToldHowLongTheSeatsAreKept(t *testing.T) {
+	b := setup(t)
+	id, token := b.held(testKey)
+	state := b.world.States[id]
+	state.Hold.ProcessingExtension, state.Processing = 72*time.Hour, true
+	b.world.sessions[session(state)] = payments.Session{Session: session(state), Order: id, Status: payments.SessionProcessing}
+	want := state.Hold.ExpiresAt.Add(72 * time.Hour)
+	code, view, again := b.checkPayment(id, token)
+	if code != http.StatusAccepted || view.Payment != PaymentProcessing || view.SeatsKeptUntil == nil || !view.SeatsKeptUntil.Equal(want) || again != 60 {
+		t.Errorf("%d %+v, Retry-After %d; want the seats kept until %s", code, view, again, want)
+	}
+	var order OrderView
+	decode(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), &order)
+	if !order.Processing || order.SeatsKeptUntil == nil || !order.SeatsKeptUntil.Equal(want) || !order.HoldExpiresAt.Equal(state.Hold.ExpiresAt) {
+		t.Errorf("%+v", order)
+	}
+}
+
 func TestOnlyTheBuyerHasTheProviderAsked(t *testing.T) {
 	b := setup(t)
 	id, _ := b.held(testKey)

@@ -226,6 +226,13 @@ var kinds = map[domain.Code]kind{
 		means:  "there is no such sale, queue, order, ticket or route, or it is not yours",
 		todo:   "check the id and the token",
 	},
+	domain.CodePaymentProcessing: {
+		status: http.StatusConflict,
+		title:  "A payment is being processed",
+		level:  slog.LevelDebug,
+		means:  "the order cannot be canceled: a payment for it, such as a bank debit, is under way and cannot be stopped",
+		todo:   "wait: it ends by itself, paid or with the seats back on sale",
+	},
 	domain.CodeAlreadyPaid: {
 		status: http.StatusConflict,
 		title:  "The order is already paid",

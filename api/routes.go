@@ -63,7 +63,7 @@ func (s *Server) routePublic(api huma.API) {
 		Summary: "Cancel an order and give its held tickets back", Tags: []string{"checkout"}, Security: orderToken,
 		Description:        "The answer says how the order ended. Repeating the request changes nothing.",
 		SkipValidateParams: true,
-	}, []domain.Code{domain.CodeNotFound, domain.CodeAlreadyPaid}, s.cancel)
+	}, []domain.Code{domain.CodeNotFound, domain.CodeAlreadyPaid, domain.CodePaymentProcessing}, s.cancel)
 
 	operation(s, api, huma.Operation{
 		OperationID: "check-payment", Method: http.MethodPost, Path: "/v1/orders/{order}/check-payment",
@@ -221,7 +221,7 @@ func (s *Server) routeAdmin(api huma.API) {
 		Summary:     "Cancel an order: void its hold, or refund it",
 		Description: "Works in every state of the order; repeating it changes nothing. 200: the order's final status. 202: the refund is in progress.",
 		Responses:   map[string]*huma.Response{"202": {Description: "The refund is in progress"}},
-	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeInFlight}, s.cancelOrder)
+	}), []domain.Code{domain.CodeUnauthorized, domain.CodeNotFound, domain.CodeInFlight, domain.CodePaymentProcessing}, s.cancelOrder)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "change-capacity", Method: http.MethodPut, Path: "/v1/sales/{sale}/classes/{class}/capacity",

@@ -76,18 +76,19 @@ type createSaleInput struct{ Body CreateSaleBody }
 
 // CreateSaleBody describes a new sale. Afterwards only what ChangeSaleBody names can be changed.
 type CreateSaleBody struct {
-	ID          string            `json:"id" doc:"1–63 lower-case letters, digits, hyphens" example:"conference-2027"`
-	Name        string            `json:"name"`
-	Currency    string            `json:"currency" doc:"ISO 4217" example:"EUR"`
-	Classes     []CreateClassBody `json:"classes" minItems:"1" maxItems:"12"`
-	Perk        *CreatePerkBody   `json:"perk,omitempty" doc:"An extra for the first paid orders"`
-	Facts       *FactsBody        `json:"facts,omitempty" doc:"What people should know of what is sold"`
-	OpensAt     *time.Time        `json:"opens_at,omitempty" doc:"Absent: at once"`
-	ClosesAt    *time.Time        `json:"closes_at,omitempty" doc:"From then on nothing new is held; what is held can still be paid. Absent: it does not close"`
-	HoldSeconds *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout waits for its payment; absent: 600" minimum:"5" maximum:"86400"`
-	BuyerLimit  *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
-	WaitingRoom bool              `json:"waiting_room,omitempty" doc:"Buyers queue and are let in as fast as checkouts go through"`
-	Queue       *CreateQueueBody  `json:"queue,omitempty" doc:"With waiting_room: how fast people may be let in, and who witnesses the draw"`
+	ID                string            `json:"id" doc:"1–63 lower-case letters, digits, hyphens" example:"conference-2027"`
+	Name              string            `json:"name"`
+	Currency          string            `json:"currency" doc:"ISO 4217" example:"EUR"`
+	Classes           []CreateClassBody `json:"classes" minItems:"1" maxItems:"12"`
+	Perk              *CreatePerkBody   `json:"perk,omitempty" doc:"An extra for the first paid orders"`
+	Facts             *FactsBody        `json:"facts,omitempty" doc:"What people should know of what is sold"`
+	OpensAt           *time.Time        `json:"opens_at,omitempty" doc:"Absent: at once"`
+	ClosesAt          *time.Time        `json:"closes_at,omitempty" doc:"From then on nothing new is held; what is held can still be paid. Absent: it does not close"`
+	HoldSeconds       *int64            `json:"hold_seconds,omitempty" doc:"How long a checkout waits for its payment; absent: 600" minimum:"5" maximum:"86400"`
+	ProcessingSeconds *int64            `json:"processing_seconds,omitempty" doc:"How much longer than hold_seconds the seats are kept while a payment is being processed, such as a bank debit or a voucher; buyers are then offered such methods, as long as the event starts later. Needs a provider that has them, and capture automatic. Absent: only methods whose payment is decided at once" minimum:"5" maximum:"2592000"`
+	BuyerLimit        *int64            `json:"buyer_limit,omitempty" doc:"Tickets per buyer; absent: 8" minimum:"1" maximum:"100"`
+	WaitingRoom       bool              `json:"waiting_room,omitempty" doc:"Buyers queue and are let in as fast as checkouts go through"`
+	Queue             *CreateQueueBody  `json:"queue,omitempty" doc:"With waiting_room: how fast people may be let in, and who witnesses the draw"`
 
 	BuyersKeptDays *int64 `json:"buyers_kept_days,omitempty" minimum:"1" maximum:"3650" doc:"For how many days after the sale's end the data of its buyers are kept, then they are erased; absent: until they are erased on request"`
 
@@ -127,6 +128,9 @@ func (b *CreateSaleBody) sale(now time.Time) *domain.Sale {
 	}
 	if b.HoldSeconds != nil {
 		sale.HoldTimeout = time.Duration(*b.HoldSeconds) * time.Second
+	}
+	if b.ProcessingSeconds != nil {
+		sale.ProcessingExtension = time.Duration(*b.ProcessingSeconds) * time.Second
 	}
 	if b.BuyerLimit != nil {
 		sale.BuyerLimit = *b.BuyerLimit
@@ -185,6 +189,9 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 	}
 	if sale.Capture == domain.CaptureAfterSeats && !s.Providers.Authorizes(sale.Provider) {
 		return nil, domain.Invalid("capture", fmt.Sprintf("payment provider %s, as it is configured, cannot authorise a payment and capture it later", sale.Provider))
+	}
+	if sale.ProcessingExtension > 0 && !s.Providers.Delays(sale.Provider) {
+		return nil, domain.Invalid("processing_seconds", fmt.Sprintf("payment provider %s, as it is configured, has no methods whose payment is processed for a while", sale.Provider))
 	}
 	if err := s.checkPrices(sale); err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 // *domain.UnknownError: the outcome is not known, and the same call may be repeated.
 type Desk interface {
 	// Cancel ends a checkout that still waits for its payment, and returns its ending.
-	// Errors: CodeAlreadyPaid if the money was faster, CodeNotFound.
+	// Errors: CodeAlreadyPaid if the money was faster, CodePaymentProcessing, CodeNotFound.
 	Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error)
 	// OpenPayment opens the page where a held order is paid, or finds it, at a provider that
 	// must be called for that. Errors: CodeAlreadyPaid; CodeNotFound if the order is no longer
@@ -116,6 +116,8 @@ type Providers interface {
 	// Authorizes reports whether a provider can authorise a payment first and capture it
 	// later.
 	Authorizes(provider string) bool
+	// Delays reports whether a provider has methods whose payment is processed for a while.
+	Delays(provider string) bool
 }
 
 // An Auditor compares the ledger, the orders and the provider for one sale; with an empty

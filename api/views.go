@@ -13,24 +13,25 @@ import (
 
 // SaleView is a sale as everybody may see it.
 type SaleView struct {
-	ID          string      `json:"id" example:"conference-2027"`
-	Name        string      `json:"name"`
-	Currency    string      `json:"currency" example:"EUR"`
-	State       string      `json:"state" enum:"upcoming,open,closed,canceled" doc:"upcoming: it opens later. closed: its window has passed, or the organiser ended it; what is held can still be paid"`
-	Open        bool        `json:"open" doc:"Whether tickets are sold now"`
-	Interrupted bool        `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment, because Temporal or the ledger does not answer. Try again later"`
-	OpensAt     *time.Time  `json:"opens_at,omitempty"`
-	ClosesAt    *time.Time  `json:"closes_at,omitempty"`
-	EndedAt     *time.Time  `json:"ended_at,omitempty" doc:"The organiser ended the sale early"`
-	CanceledAt  *time.Time  `json:"canceled_at,omitempty" doc:"The organiser canceled the sale"`
-	HoldSeconds int64       `json:"hold_seconds" doc:"How long a checkout waits for its payment"`
-	BuyerLimit  int64       `json:"buyer_limit" doc:"Tickets per buyer"`
-	WaitingRoom bool        `json:"waiting_room"`
-	Classes     []ClassView `json:"classes"`
-	Perk        *PerkView   `json:"perk,omitempty"`
-	Version     int64       `json:"version" doc:"Counts the organiser's changes; in quotes it is the ETag, for If-Match"`
-	Facts       *FactsBody  `json:"facts,omitempty" doc:"Without description, terms and imprint in the list of sales; not in the event stock"`
-	Image       *ImageView  `json:"image,omitempty"`
+	ID                string      `json:"id" example:"conference-2027"`
+	Name              string      `json:"name"`
+	Currency          string      `json:"currency" example:"EUR"`
+	State             string      `json:"state" enum:"upcoming,open,closed,canceled" doc:"upcoming: it opens later. closed: its window has passed, or the organiser ended it; what is held can still be paid"`
+	Open              bool        `json:"open" doc:"Whether tickets are sold now"`
+	Interrupted       bool        `json:"interrupted,omitempty" doc:"Checkouts are refused for the moment, because Temporal or the ledger does not answer. Try again later"`
+	OpensAt           *time.Time  `json:"opens_at,omitempty"`
+	ClosesAt          *time.Time  `json:"closes_at,omitempty"`
+	EndedAt           *time.Time  `json:"ended_at,omitempty" doc:"The organiser ended the sale early"`
+	CanceledAt        *time.Time  `json:"canceled_at,omitempty" doc:"The organiser canceled the sale"`
+	HoldSeconds       int64       `json:"hold_seconds" doc:"How long a checkout waits for its payment"`
+	ProcessingSeconds int64       `json:"processing_seconds,omitempty" doc:"How much longer the seats are kept while a payment is being processed; absent: they are not, and only methods are offered whose payment is decided at once"`
+	BuyerLimit        int64       `json:"buyer_limit" doc:"Tickets per buyer"`
+	WaitingRoom       bool        `json:"waiting_room"`
+	Classes           []ClassView `json:"classes"`
+	Perk              *PerkView   `json:"perk,omitempty"`
+	Version           int64       `json:"version" doc:"Counts the organiser's changes; in quotes it is the ETag, for If-Match"`
+	Facts             *FactsBody  `json:"facts,omitempty" doc:"Without description, terms and imprint in the list of sales; not in the event stock"`
+	Image             *ImageView  `json:"image,omitempty"`
 
 	BuyersKeptDays int64 `json:"buyers_kept_days,omitempty" doc:"For how many days after the sale's end the data of its buyers are kept; absent: until they are erased on request"`
 
@@ -70,19 +71,20 @@ type PerkView struct {
 func viewSale(sale *domain.Sale, levels []domain.StockLevel, now time.Time) SaleView {
 	v := SaleView{
 		ID: sale.ID, Name: sale.Name, Currency: sale.Currency,
-		State:       saleState(sale, now),
-		Open:        sale.WhyClosed(now) == "",
-		OpensAt:     timeOrNil(sale.OpensAt),
-		ClosesAt:    timeOrNil(sale.ClosesAt),
-		EndedAt:     timeOrNil(sale.EndedAt),
-		CanceledAt:  timeOrNil(sale.CanceledAt),
-		HoldSeconds: int64(sale.HoldTimeout / time.Second),
-		BuyerLimit:  sale.BuyerLimit,
-		WaitingRoom: sale.WaitingRoom,
-		Classes:     make([]ClassView, 0, len(sale.Classes)),
-		Version:     sale.Version,
-		Facts:       viewFacts(sale.Facts),
-		Image:       viewImage(sale),
+		State:             saleState(sale, now),
+		Open:              sale.WhyClosed(now) == "",
+		OpensAt:           timeOrNil(sale.OpensAt),
+		ClosesAt:          timeOrNil(sale.ClosesAt),
+		EndedAt:           timeOrNil(sale.EndedAt),
+		CanceledAt:        timeOrNil(sale.CanceledAt),
+		HoldSeconds:       int64(sale.HoldTimeout / time.Second),
+		ProcessingSeconds: int64(sale.ProcessingExtension / time.Second),
+		BuyerLimit:        sale.BuyerLimit,
+		WaitingRoom:       sale.WaitingRoom,
+		Classes:           make([]ClassView, 0, len(sale.Classes)),
+		Version:           sale.Version,
+		Facts:             viewFacts(sale.Facts),
+		Image:             viewImage(sale),
 
 		BuyersKeptDays: sale.BuyersKeptDays,
 
@@ -124,6 +126,9 @@ type OrderView struct {
 	HoldExpiresAt  *time.Time `json:"hold_expires_at,omitempty" doc:"held: when the checkout gives up"`
 	PaymentURL     string     `json:"payment_url,omitempty" doc:"held: where to pay; absent if the order costs nothing: it is paid by itself, at once"`
 	PaymentSession string     `json:"payment_session,omitempty" doc:"held: the provider's id of this payment session"`
+
+	Processing     bool       `json:"processing,omitempty" doc:"held, after hold_expires_at: a payment is being processed, and the seats are kept until seats_kept_until"`
+	SeatsKeptUntil *time.Time `json:"seats_kept_until,omitempty" doc:"held, if the sale has processing_seconds: until when the seats are kept if a payment is being processed"`
 
 	Declines     int `json:"declines,omitempty" doc:"Attempts to pay that were declined. They keep the seats: payment_url is good for another attempt until hold_expires_at"`
 	AttemptsLeft int `json:"attempts_left,omitempty" doc:"held, once an attempt was declined: how many more there may be. If the last is declined too, the order fails"`

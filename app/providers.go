@@ -71,7 +71,7 @@ func openingOf(order *domain.Order, hold domain.Hold, wish domain.PayWish) payme
 	return payments.Opening{
 		Order: order.ID, Attempt: 1, SaleID: order.SaleID, AmountMinor: order.AmountMinor, Currency: order.Currency,
 		ExpiresAt: hold.ExpiresAt, ReturnURL: wish.ReturnURL, Description: wish.Description,
-		Authorize: order.AuthorizesFirst(),
+		Authorize: order.AuthorizesFirst(), Processing: hold.ProcessingExtension,
 	}
 }
 

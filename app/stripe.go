@@ -28,7 +28,8 @@ func newStripe(c *config, calls *http.Client) (payments.Provider, error) {
 	}
 	o := stripe.Options{
 		Key: string(key), WebhookSecrets: readList(string(secrets)), Shop: env("STRIPE_SHOP", c.host()), Methods: readList(os.Getenv("STRIPE_METHODS")),
-		URL: os.Getenv("STRIPE_URL"), HTTP: calls, Now: failpoint.Clock("webhook"),
+		DelayedMethods: readList(os.Getenv("STRIPE_DELAYED_METHODS")),
+		URL:            os.Getenv("STRIPE_URL"), HTTP: calls, Now: failpoint.Clock("webhook"),
 	}
 	if err := c.refuseRealMoney(o, live); err != nil {
 		return nil, err

@@ -125,6 +125,8 @@ var variables = []variable{
 		"tells our sessions from those of others in the same Stripe account. Never change it: what was paid under another name is ignored from then on"},
 	{"`STRIPE_METHODS`", "`card`",
 		"Stripe's names of the ways to pay, separated by commas, such as `card,paypal,ideal`; only those that are decided while the buyer waits"},
+	{"`STRIPE_DELAYED_METHODS`", "none",
+		"Stripe's names of ways to pay whose money takes days, separated by commas, such as `sepa_debit,boleto`; offered in sales with `processing_seconds` ([Stripe](stripe.md#delayed-methods))"},
 	{"`STRIPE_LIVE`", "`false`",
 		"`true`: a live key is meant, although `BOXOFFICE_URL` is not `https://`"},
 	{"`STRIPE_URL`", "Stripe's",

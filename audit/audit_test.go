@@ -619,6 +619,21 @@ func TestBalancesOfAMovingLedger(t *testing.T) {
 	}
 }
 
+// A checkout may wait for a payment that is being processed, as long as its sale allows.
+func TestACheckoutMayWaitForAPaymentThatIsBeingProcessed(t *testing.T) {
+	t.Parallel()
+	for extension, want := range map[time.Duration]Verdict{0: Broken, 49 * time.Hour: Broken, 72 * time.Hour: InFlight} {
+		s := atRest()
+		s.Sale.ProcessingExtension = extension
+		w := checkout(9)
+		w.StartedAt = noon.Add(-50 * time.Hour)
+		s.Workflows = []domain.Workflow{w}
+		if r := Evaluate(s, EndWithinDefault); r.Verdict != want {
+			t.Errorf("with %s: %s", extension, text(t, &r))
+		}
+	}
+}
+
 // An overdue order is not broken while its workflow is retrying something that
 // is away.
 func TestWaiting(t *testing.T) {

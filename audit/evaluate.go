@@ -883,10 +883,11 @@ func (b *books) workflowsEnd(endWithin time.Duration) *check {
 }
 
 // due is when a workflow of the sale should end by itself. A checkout waits for its
-// payment; the others wait for nobody.
+// payment, and for one that is being processed as long as the sale allows; the others wait
+// for nobody.
 func (s *Snapshot) due(w *domain.Workflow) time.Time {
 	if w.Checkout {
-		return w.StartedAt.Add(s.Sale.HoldTimeout)
+		return w.StartedAt.Add(s.Sale.HoldTimeout + s.Sale.ProcessingExtension)
 	}
 	return w.StartedAt
 }

@@ -272,7 +272,8 @@ func (d *Desk) result(ctx context.Context, workflowID string) (domain.CheckoutSt
 }
 
 // Cancel cancels an order for its buyer and returns how it ended: canceled now, or failed
-// or expired before. Errors: *domain.Error with CodeAlreadyPaid, and those of State.
+// or expired before. Errors: *domain.Error with CodeAlreadyPaid, or with
+// CodePaymentProcessing while nobody can stop its payment; and those of State.
 func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
 	defer cancel()
@@ -283,6 +284,9 @@ func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 		over, err = d.ended(ctx, id)
 		answer.Status = over.Status
 	}
+	if err == nil && answer.Status == domain.OrderHeld {
+		answer.Status, err = d.stillHeld(ctx, id)
+	}
 	if err == nil {
 		err = answer.Status.Check()
 	}
@@ -290,6 +294,19 @@ func (d *Desk) Cancel(ctx context.Context, id domain.OrderID) (domain.OrderStatu
 		return answer.Status, &domain.Error{Code: domain.CodeAlreadyPaid, Detail: "The order was paid before it could be canceled."}
 	}
 	return answer.Status, err
+}
+
+// stillHeld says what became of an order whose cancel found that its payment was being
+// processed: the same cancel gets the same answer again, whatever has happened since.
+func (d *Desk) stillHeld(ctx context.Context, id domain.OrderID) (domain.OrderStatus, error) {
+	state, err := d.State(ctx, id)
+	if err != nil || state.Status != domain.OrderHeld {
+		return state.Status, err
+	}
+	return state.Status, &domain.Error{
+		Code: domain.CodePaymentProcessing, RetryAfter: time.Minute,
+		Detail: "A payment for this order is being processed, and nobody can stop it. If it does not go through, the seats go back by themselves.",
+	}
 }
 
 // OpenPayment opens the page where a held order is paid, or finds it. The session is

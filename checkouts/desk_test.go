@@ -8,8 +8,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/mock"
+	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/mocks"
@@ -71,8 +74,10 @@ type temporalSays struct {
 	update error // of any update; nil: it answers `answer`
 	answer any
 	signal error
-	result map[string]any // by workflow id: a value, or an error
-	sold   bool           // the database has the order
+	result map[string]any        // by workflow id: a value, or an error
+	sold   bool                  // the database has the order
+	open   *domain.CheckoutState // the state of a checkout that runs
+	closed bool                  // it has closed, if somebody asks
 }
 
 // payloads is a converter as the worker's client has it: what Temporal stores is
@@ -109,6 +114,18 @@ func desk(t *testing.T, says temporalSays, has records) (*checkouts.Desk, *mocks
 			}
 		}).Return(err).Maybe()
 		c.On("GetWorkflow", mock.Anything, id, "").Return(run).Maybe()
+	}
+	if says.open != nil || says.closed {
+		standing := enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+		if says.open != nil {
+			standing = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+			state := mocks.NewEncodedValue(t)
+			state.On("Get", mock.Anything).Run(func(args mock.Arguments) { assign(args.Get(0), *says.open) }).Return(nil)
+			c.On("QueryWorkflow", mock.Anything, checkoutID, "", workflows.StateQuery).Return(state, nil)
+		}
+		c.On("DescribeWorkflowExecution", mock.Anything, checkoutID, "").Return(&workflowservice.DescribeWorkflowExecutionResponse{
+			WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: standing},
+		}, nil)
 	}
 	notFound := mocks.NewWorkflowRun(t)
 	notFound.On("Get", mock.Anything, mock.Anything).Return(serviceerror.NewNotFound("no such workflow")).Maybe()
@@ -418,6 +435,15 @@ func TestCancel(t *testing.T) {
 	}{
 		{"canceled", temporalSays{answer: workflows.PaymentAnswer{Status: domain.OrderCanceled}}, domain.OrderCanceled, ""},
 		{"paid meanwhile", temporalSays{answer: workflows.PaymentAnswer{Status: domain.OrderPaid}}, "", domain.CodeAlreadyPaid},
+		{"its payment is being processed", temporalSays{
+			answer: workflows.PaymentAnswer{Status: domain.OrderHeld}, open: &domain.CheckoutState{Status: domain.OrderHeld},
+		}, "", domain.CodePaymentProcessing},
+		{"its payment was being processed, and came", temporalSays{
+			answer: workflows.PaymentAnswer{Status: domain.OrderHeld}, closed: true, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderPaid}},
+		}, "", domain.CodeAlreadyPaid},
+		{"its payment was being processed, and did not come", temporalSays{
+			answer: workflows.PaymentAnswer{Status: domain.OrderHeld}, closed: true, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderFailed}},
+		}, domain.OrderFailed, ""},
 		{"paid before", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderPaid}}}, "", domain.CodeAlreadyPaid},
 		{"paid late", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderExpired}}, sold: true}, "", domain.CodeAlreadyPaid},
 		{"expired before", temporalSays{update: noSuchWorkflow, result: map[string]any{checkoutID: domain.CheckoutState{Status: domain.OrderExpired}}}, domain.OrderExpired, ""},

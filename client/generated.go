@@ -67,7 +67,9 @@ type AdminOrderView struct {
 	// held: where to pay; absent if the order costs nothing: it is paid by itself, at once
 	PaymentURL string `json:"payment_url,omitempty"`
 	// paid: whether the order got the sale's perk
-	Perk        *OrderPerk `json:"perk,omitempty"`
+	Perk *OrderPerk `json:"perk,omitempty"`
+	// held, after hold_expires_at: a payment is being processed, and the seats are kept until seats_kept_until
+	Processing  *bool      `json:"processing,omitempty"`
 	RefundedAt  *time.Time `json:"refunded_at,omitempty"`
 	RefundingAt *time.Time `json:"refunding_at,omitempty"`
 	// Disputes of the order's payments, and refunds of them that somebody made at the provider. The tickets stay valid until you refund or cancel the order; what went back so is then not given back again
@@ -76,6 +78,8 @@ type AdminOrderView struct {
 	// The organiser canceled the whole sale; the money goes back
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
 	SaleName       string     `json:"sale_name"`
+	// held, if the sale has processing_seconds: until when the seats are kept if a payment is being processed
+	SeatsKeptUntil *time.Time `json:"seats_kept_until,omitempty"`
 	Status         string     `json:"status"`
 	// paid: one ticket per person
 	Tickets []Ticket `json:"tickets,omitempty"`
@@ -568,6 +572,8 @@ type CreateSaleBody struct {
 	OpensAt *time.Time `json:"opens_at,omitempty"`
 	// An extra for the first paid orders
 	Perk *CreatePerkBody `json:"perk,omitempty"`
+	// How much longer than hold_seconds the seats are kept while a payment is being processed, such as a bank debit or a voucher; buyers are then offered such methods, as long as the event starts later. Needs a provider that has them, and capture automatic. Absent: only methods whose payment is decided at once
+	ProcessingSeconds *int64 `json:"processing_seconds,omitempty"`
 	// The name of a configured payment provider; absent: the first one
 	Provider string `json:"provider,omitempty"`
 	// With waiting_room: how fast people may be let in, and who witnesses the draw
@@ -1200,12 +1206,16 @@ type OrderView struct {
 	// held: where to pay; absent if the order costs nothing: it is paid by itself, at once
 	PaymentURL string `json:"payment_url,omitempty"`
 	// paid: whether the order got the sale's perk
-	Perk       *OrderPerk `json:"perk,omitempty"`
+	Perk *OrderPerk `json:"perk,omitempty"`
+	// held, after hold_expires_at: a payment is being processed, and the seats are kept until seats_kept_until
+	Processing *bool      `json:"processing,omitempty"`
 	RefundedAt *time.Time `json:"refunded_at,omitempty"`
 	Sale       string     `json:"sale"`
 	// The organiser canceled the whole sale; the money goes back
 	SaleCanceledAt *time.Time `json:"sale_canceled_at,omitempty"`
 	SaleName       string     `json:"sale_name"`
+	// held, if the sale has processing_seconds: until when the seats are kept if a payment is being processed
+	SeatsKeptUntil *time.Time `json:"seats_kept_until,omitempty"`
 	Status         string     `json:"status"`
 	// paid: one ticket per person
 	Tickets []Ticket `json:"tickets,omitempty"`
@@ -1225,7 +1235,9 @@ type PaymentCheckView struct {
 	Order string `json:"order"`
 	// held: none – nothing was paid, the buyer may pay; processing – a payment is under way; unknown – the provider has not answered yet. For the last two, ask again after Retry-After and offer no payment meanwhile
 	Payment string `json:"payment,omitempty"`
-	Status  string `json:"status"`
+	// processing, if the sale has processing_seconds: until when the seats are kept for the payment
+	SeatsKeptUntil *time.Time `json:"seats_kept_until,omitempty"`
+	Status         string     `json:"status"`
 }
 
 // PaymentDisputedData is a schema of the document.
@@ -1500,19 +1512,20 @@ type SaleChangedData struct {
 
 // SaleCreatedData is a schema of the document.
 type SaleCreatedData struct {
-	BuyerLimit  int64        `json:"buyer_limit"`
-	Capture     string       `json:"capture,omitempty"`
-	Classes     []EventClass `json:"classes"`
-	ClosesAt    *time.Time   `json:"closes_at,omitempty"`
-	CreatedAt   time.Time    `json:"created_at"`
-	Currency    string       `json:"currency"`
-	Facts       *Facts       `json:"facts,omitempty"`
-	HoldSeconds int64        `json:"hold_seconds"`
-	Name        string       `json:"name"`
-	OpensAt     *time.Time   `json:"opens_at,omitempty"`
-	Perk        *EventPerk   `json:"perk,omitempty"`
-	Sale        string       `json:"sale"`
-	WaitingRoom bool         `json:"waiting_room"`
+	BuyerLimit        int64        `json:"buyer_limit"`
+	Capture           string       `json:"capture,omitempty"`
+	Classes           []EventClass `json:"classes"`
+	ClosesAt          *time.Time   `json:"closes_at,omitempty"`
+	CreatedAt         time.Time    `json:"created_at"`
+	Currency          string       `json:"currency"`
+	Facts             *Facts       `json:"facts,omitempty"`
+	HoldSeconds       int64        `json:"hold_seconds"`
+	Name              string       `json:"name"`
+	OpensAt           *time.Time   `json:"opens_at,omitempty"`
+	Perk              *EventPerk   `json:"perk,omitempty"`
+	ProcessingSeconds *int64       `json:"processing_seconds,omitempty"`
+	Sale              string       `json:"sale"`
+	WaitingRoom       bool         `json:"waiting_room"`
 }
 
 // SaleEndedData is a schema of the document.
@@ -1580,6 +1593,8 @@ type SaleView struct {
 	Open    bool       `json:"open"`
 	OpensAt *time.Time `json:"opens_at,omitempty"`
 	Perk    *PerkView  `json:"perk,omitempty"`
+	// How much longer the seats are kept while a payment is being processed; absent: they are not, and only methods are offered whose payment is decided at once
+	ProcessingSeconds *int64 `json:"processing_seconds,omitempty"`
 	// upcoming: it opens later. closed: its window has passed, or the organiser ended it; what is held can still be paid
 	State string `json:"state"`
 	// Counts the organiser's changes; in quotes it is the ETag, for If-Match

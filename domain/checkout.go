@@ -28,6 +28,10 @@ type CheckoutState struct {
 	// Declines is how many attempts to pay were declined. See DeclinesMax.
 	Declines int `json:"declines,omitempty"`
 
+	// Processing: the provider was asked to end the session and is processing a payment, so
+	// the seats are kept until Hold.KeptUntil.
+	Processing bool `json:"processing,omitempty"`
+
 	// Payment is the payment that paid the order, or that was refunded.
 	Payment string `json:"payment,omitempty"`
 	// Capture says when the order's money is taken, as in Order.

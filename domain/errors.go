@@ -37,6 +37,7 @@ const (
 	CodeClassCodeSpent     Code = "class_code_spent"     // other orders have all the uses of the code for hidden classes
 	CodeNotFound           Code = "not_found"            // no such sale or order, or not yours
 	CodeAlreadyPaid        Code = "already_paid"         // too late to cancel
+	CodePaymentProcessing  Code = "payment_processing"   // a payment is being processed: it cannot be stopped
 	CodeNotPaid            Code = "not_paid"             // nothing to refund
 	CodeNotSettled         Code = "not_settled"          // an order is still open, or its money is still owed
 	CodeHoldersFixed       Code = "holders_fixed"        // who the tickets are for cannot be changed, or not any more
@@ -57,7 +58,7 @@ var Codes = []Code{
 	CodeClassNotOpen, CodeClassClosed, CodeMaxPerOrder, CodeLimitReached,
 	CodeRateLimited, CodeQueueFull, CodeQueueRequired, CodeProofRequired,
 	CodeNotEntitled, CodeBadEntitlement, CodeEntitlementExpired, CodeEntitlementSpent, CodeClassCodeRefused, CodeClassCodeSpent, CodeNotFound,
-	CodeAlreadyPaid, CodeNotPaid, CodeNotSettled, CodeHoldersFixed, CodeCapacityInUse, CodeExists, CodeChanged, CodeUnauthorized,
+	CodeAlreadyPaid, CodePaymentProcessing, CodeNotPaid, CodeNotSettled, CodeHoldersFixed, CodeCapacityInUse, CodeExists, CodeChanged, CodeUnauthorized,
 	CodeForged, CodeUnknown, CodeOverloaded, CodeClocksDiffer, CodeInternal,
 }
 

@@ -528,12 +528,14 @@ type SaleCreatedData struct {
 	Perk        *EventPerk   `json:"perk,omitempty"`
 	BuyerLimit  int64        `json:"buyer_limit"`
 	HoldSeconds int64        `json:"hold_seconds"`
-	WaitingRoom bool         `json:"waiting_room"`
-	Capture     CaptureRule  `json:"capture,omitempty"`  // after_seats; absent: automatic
-	OpensAt     time.Time    `json:"opens_at,omitzero"`  // zero: opened when it was created
-	ClosesAt    time.Time    `json:"closes_at,omitzero"` // zero: it does not close
-	CreatedAt   time.Time    `json:"created_at"`
-	Facts       Facts        `json:"facts,omitzero"` // without the long texts
+	// ProcessingSeconds is how much longer the seats are kept while a payment is processed.
+	ProcessingSeconds int64       `json:"processing_seconds,omitempty"` // absent: they are not
+	WaitingRoom       bool        `json:"waiting_room"`
+	Capture           CaptureRule `json:"capture,omitempty"`  // after_seats; absent: automatic
+	OpensAt           time.Time   `json:"opens_at,omitzero"`  // zero: opened when it was created
+	ClosesAt          time.Time   `json:"closes_at,omitzero"` // zero: it does not close
+	CreatedAt         time.Time   `json:"created_at"`
+	Facts             Facts       `json:"facts,omitzero"` // without the long texts
 }
 
 // EventClass is a class of tickets in SaleCreatedData.
@@ -560,7 +562,8 @@ func NewSaleCreatedData(s *Sale) *SaleCreatedData {
 	e := &SaleCreatedData{
 		Sale: s.ID, Name: s.Name, Currency: s.Currency, BuyerLimit: s.BuyerLimit, HoldSeconds: int64(s.HoldTimeout / time.Second),
 		WaitingRoom: s.WaitingRoom, OpensAt: s.OpensAt, ClosesAt: s.ClosesAt, CreatedAt: s.CreatedAt,
-		Facts: s.Facts.Brief(),
+		ProcessingSeconds: int64(s.ProcessingExtension / time.Second),
+		Facts:             s.Facts.Brief(),
 	}
 	if s.Capture == CaptureAfterSeats {
 		e.Capture = s.Capture

@@ -44,6 +44,10 @@ type Order struct {
 	Currency    string        `json:"currency"`
 	HoldTimeout time.Duration `json:"hold_timeout"`
 
+	// ProcessingExtension is how much longer the seats are kept while the payment is being
+	// processed. 0: they are not, and only methods are offered that are decided at once.
+	ProcessingExtension time.Duration `json:"processing_extension,omitempty"`
+
 	Metadata Metadata `json:"metadata,omitempty"`
 
 	// Code is used once by the order, because it has tickets of a hidden class. Nil: it has none.
@@ -65,6 +69,14 @@ type Order struct {
 
 // AuthorizesFirst reports whether the buyer's payment only authorises the money.
 func (o *Order) AuthorizesFirst() bool { return o.Capture == CaptureAfterSeats }
+
+// Extend sets how much longer the seats are kept for a payment that is being processed. It
+// depends on when the order is placed, so it is no part of what makes two orders the same.
+func (o *Order) Extend(sale *Sale, now time.Time) {
+	if !o.IsFree() {
+		o.ProcessingExtension = sale.ExtensionAt(now)
+	}
+}
 
 // PerkRef names the perk of a sale and the ledger of its stock.
 type PerkRef struct {

@@ -158,6 +158,14 @@ func TestSaleValidate(t *testing.T) {
 		{"classes[0].capacity", func(s *domain.Sale) { s.Classes[0].Capacity = 0 }},
 		{"hold_seconds", func(s *domain.Sale) { s.HoldTimeout = 0 }},
 		{"hold_seconds", func(s *domain.Sale) { s.HoldTimeout += 1 }},
+		{"processing_seconds", func(s *domain.Sale) { s.ProcessingExtension = time.Second }},
+		{"processing_seconds", func(s *domain.Sale) { s.ProcessingExtension = time.Hour + 1 }},
+		{"processing_seconds", func(s *domain.Sale) { s.ProcessingExtension = 31 * 24 * time.Hour }},
+		{"processing_seconds", func(s *domain.Sale) { s.ProcessingExtension = -time.Hour }},
+		{"processing_seconds", func(s *domain.Sale) { s.ProcessingExtension, s.Capture = time.Hour, domain.CaptureAfterSeats }},
+		{"processing_seconds", func(s *domain.Sale) {
+			s.ProcessingExtension, s.OpensAt, s.Facts.StartsAt = time.Hour, noon, noon.Add(s.HoldTimeout+time.Hour-1)
+		}},
 		{"buyer_limit", func(s *domain.Sale) { s.BuyerLimit = 0 }},
 		{"opens_at", func(s *domain.Sale) { s.OpensAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }},
 		{"closes_at", func(s *domain.Sale) { s.OpensAt, s.ClosesAt = noon, noon }},
@@ -183,6 +191,36 @@ func TestSaleValidate(t *testing.T) {
 				t.Fatalf("definite.Field is %q, want %q", definite.Field, tt.field)
 			}
 		})
+	}
+}
+
+// Seats are kept for a payment that is being processed only if they are free again before the
+// event: for an order that comes too late for that, none is accepted.
+func TestNoSeatIsKeptBeyondTheStartOfTheEvent(t *testing.T) {
+	const extension = 72 * time.Hour
+	sale := testSale()
+	sale.ProcessingExtension = extension
+	lastly := sale.HoldTimeout + extension
+	for name, tt := range map[string]struct {
+		starts time.Time
+		free   bool
+		want   time.Duration
+	}{
+		"nobody says when":     {time.Time{}, false, extension},
+		"long before":          {noon.Add(30 * 24 * time.Hour), false, extension},
+		"just before":          {noon.Add(lastly), false, extension},
+		"too late by a second": {noon.Add(lastly - time.Second), false, 0},
+		"during it":            {noon.Add(-time.Second), false, 0},
+		"it costs nothing":     {time.Time{}, true, 0},
+	} {
+		sale.Facts.StartsAt = tt.starts
+		order := domain.Order{Provider: "other"}
+		if tt.free {
+			order.Provider = domain.FreeProvider
+		}
+		if order.Extend(sale, noon); order.ProcessingExtension != tt.want {
+			t.Errorf("%s: the seats are kept for %s, want %s", name, order.ProcessingExtension, tt.want)
+		}
 	}
 }
 

@@ -61,7 +61,13 @@ type Hold struct {
 	// Grace is how long after ExpiresAt the ledger frees the seats by itself. Holds from
 	// before this was recorded have 30 s.
 	Grace time.Duration `json:"grace,omitempty"`
+	// ProcessingExtension is the order's, or 0 if whoever placed the hold knew nothing of it.
+	// Grace includes it.
+	ProcessingExtension time.Duration `json:"processing_extension,omitempty"`
 }
+
+// KeptUntil is until when the seats are kept for a payment that is being processed.
+func (h *Hold) KeptUntil() time.Time { return h.ExpiresAt.Add(h.ProcessingExtension) }
 
 // PostOutcome is the ledger's verdict on turning a hold into a sale.
 type PostOutcome string

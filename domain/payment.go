@@ -176,8 +176,11 @@ func (c Capture) Event(id string) PaymentEvent {
 // and somebody has to capture or to release it. Releases that do not know the last see
 // neither.
 type ExpireOutcome struct {
-	Captured   bool    `json:"captured"`
-	Authorized bool    `json:"authorized,omitempty"`
+	Captured   bool `json:"captured"`
+	Authorized bool `json:"authorized,omitempty"`
+	// Processing: it is not decided yet, because a payment is being processed. Only
+	// activities say so, to checkouts that can wait for it.
+	Processing bool    `json:"processing,omitempty"`
 	Capture    Capture `json:"capture,omitzero"` // set if Captured or Authorized
 }
 

@@ -19,8 +19,12 @@ const (
 
 	BuyersKeptDaysMax = 3650
 
-	HoldTimeoutMin  = 5 * time.Second
-	HoldTimeoutMax  = 24 * time.Hour
+	HoldTimeoutMin = 5 * time.Second
+	HoldTimeoutMax = 24 * time.Hour
+
+	ProcessingExtensionMin = 5 * time.Second
+	ProcessingExtensionMax = 30 * 24 * time.Hour
+
 	SaleNameMaxLen  = 200 // bytes
 	ClassNameMaxLen = 32  // bytes
 	PerkNameMaxLen  = 64  // bytes
@@ -80,6 +84,11 @@ type Sale struct {
 	OpensAt     time.Time // zero: open since it was created
 	ClosesAt    time.Time // from then on nothing new is held; zero: it does not close
 	HoldTimeout time.Duration
+	// ProcessingExtension is how much longer than HoldTimeout the seats are kept while a
+	// payment is being processed, such as a bank debit or a voucher. 0: only methods are
+	// offered whose payment is decided at once. It never changes. See ExtensionAt.
+	ProcessingExtension time.Duration
+
 	WaitingRoom bool
 	CreatedAt   time.Time
 	// EndedAt is when the organiser ended the sale early: nothing new is held, and what is under
@@ -196,6 +205,12 @@ func (s *Sale) Validate() error {
 		return Invalid("provider", "must be a payment provider's name")
 	case s.Capture != "" && s.Capture.Check() != nil:
 		return Invalid("capture", "must be automatic or after_seats")
+	case s.ProcessingExtension != 0:
+		if err := s.validateProcessing(); err != nil {
+			return err
+		}
+	}
+	switch {
 	case s.HoldTimeout%time.Second != 0:
 		return Invalid("hold_seconds", "must be whole seconds")
 	case s.BuyerLimit < 1 || s.BuyerLimit > BuyerLimitMax:
@@ -213,6 +228,37 @@ func (s *Sale) Validate() error {
 		return err
 	}
 	return validatePerk(s.Perk)
+}
+
+func (s *Sale) validateProcessing() error {
+	const field = "processing_seconds"
+	switch {
+	case s.ProcessingExtension < ProcessingExtensionMin || s.ProcessingExtension > ProcessingExtensionMax || s.ProcessingExtension%time.Second != 0:
+		return Invalid(field, fmt.Sprintf("must be %d–%d, or absent", int64(ProcessingExtensionMin.Seconds()), int64(ProcessingExtensionMax.Seconds())))
+	case s.Capture == CaptureAfterSeats:
+		return Invalid(field, "cannot be combined with capture after_seats: a payment that is processed for days cannot be authorised first")
+	case s.ExtensionAt(latest(s.CreatedAt, s.OpensAt)) == 0:
+		return Invalid(field, "is too long: with hold_seconds it must end before the event starts, or there is no order in which it could be used")
+	default:
+		return nil
+	}
+}
+
+// ExtensionAt is the ProcessingExtension of an order that is placed at the given time: all
+// of it, or none if the event would start before its end. Then only methods are offered
+// whose payment is decided at once, so that no seat stays empty for money that never comes.
+func (s *Sale) ExtensionAt(now time.Time) time.Duration {
+	if starts := s.Facts.StartsAt; !starts.IsZero() && now.Add(s.HoldTimeout+s.ProcessingExtension).After(starts) {
+		return 0
+	}
+	return s.ProcessingExtension
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // isTitle reports whether people can read s as one line: UTF-8, no control characters

@@ -49,7 +49,8 @@ func NewBook(batcher *Batcher, options ...BookOption) *Book {
 }
 
 // Hold sets the order's seats aside, all or none. Its verdict is definite. A held order
-// stays held however often it is asked for, with the same timestamp and grace. A refused
+// stays held however often it is asked for, with the same timestamp and grace, which has the
+// order's ProcessingExtension in it. A refused
 // one is never held later, because the ledger never takes a refused id again. The ledger
 // does not say when the checkout gives up: ExpiresAt is not set.
 //
@@ -64,7 +65,7 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 		return domain.Hold{}, err
 	}
 	legs := heldLegs(o)
-	timeout := seconds(o.HoldTimeout + b.grace)
+	timeout := seconds(o.HoldTimeout + o.ProcessingExtension + b.grace)
 	v, err := b.takeWithQuota(ctx, op, o, holdChain(o.ID, legs, timeout))
 	if err == nil && v.status == tb.TransferExistsWithDifferentTimeout {
 		timeout, v, err = b.holdWithAnotherGrace(ctx, op, o, legs)
@@ -74,11 +75,11 @@ func (b *Book) Hold(ctx context.Context, o *domain.Order) (domain.Hold, error) {
 	}
 	switch v.class {
 	case classApplied:
-		return domain.Hold{
-			Outcome: domain.HoldHeld,
-			HeldAt:  v.appliedAt,
-			Grace:   time.Duration(timeout)*time.Second - o.HoldTimeout,
-		}, nil
+		hold := domain.Hold{Outcome: domain.HoldHeld, HeldAt: v.appliedAt, Grace: time.Duration(timeout)*time.Second - o.HoldTimeout}
+		if timeout >= seconds(o.HoldTimeout+o.ProcessingExtension+min(b.grace, domain.HoldGraceMin)) {
+			hold.ProcessingExtension = o.ProcessingExtension // else a node placed it that knew nothing of it
+		}
+		return hold, nil
 	case classRefused, classBurnt:
 		return refusal(legs[v.index]), nil
 	case classDiffers:

@@ -276,6 +276,35 @@ func TestHoldAgainWithAnotherGrace(t *testing.T) {
 	})
 }
 
+// Where a payment may be processed for days, the ledger has the seats as long as anybody
+// promises them; and nobody promises more than the ledger has, whoever placed the hold.
+func TestAHoldThatIsExtended(t *testing.T) {
+	onEvery(t, func(t *testing.T, b *box) {
+		const extension = 3 * 24 * time.Hour
+		o := b.order("ann", 1, 0)
+		o.ProcessingExtension = extension
+		hold := b.hold(o, domain.HoldHeld)
+		if hold.ProcessingExtension != extension || hold.Grace != extension+domain.HoldGraceDefault {
+			t.Errorf("held %+v", hold)
+		}
+		held, err := b.batcher.LookupTransfers(b.ctx, []tb.Uint128{tb.BytesToUint128(ledger.TransferID(o.ID, 0x10))})
+		if err != nil || held[0] == nil || held[0].Timeout != uint32((o.HoldTimeout+extension+domain.HoldGraceDefault)/time.Second) {
+			t.Errorf("the transfer is %+v, %v", held, err)
+		}
+		b.book = ledger.NewBook(b.batcher, ledger.WithHoldGrace(domain.HoldGraceMin))
+		if again := b.hold(o, domain.HoldHeld); again != hold {
+			t.Errorf("held again by a node with another grace = %+v, want %+v", again, hold)
+		}
+
+		short := b.order("bob", 1, 0) // placed by a node that knows nothing of extensions
+		first := b.hold(short, domain.HoldHeld)
+		short.ProcessingExtension = extension
+		if again := b.hold(short, domain.HoldHeld); again != first || again.ProcessingExtension != 0 {
+			t.Errorf("held again by a node that knows of extensions = %+v, want %+v", again, first)
+		}
+	})
+}
+
 func TestTheLedgersTime(t *testing.T) {
 	onEvery(t, func(t *testing.T, b *box) {
 		const coarse = time.Second // the clocks of one machine

@@ -79,7 +79,7 @@ func (b *bank) visit(link mockpay.PayLink) (mockpay.Session, error) {
 func (b *bank) pay(order domain.OrderID, request mockpay.PayRequest, link *mockpay.PayLink) (mockpay.Session, error) {
 	end, ok := endings[request.Outcome]
 	if !ok {
-		return mockpay.Session{}, refuse(refusedInvalid, "The outcome must be succeeded, declined, failed or canceled.")
+		return mockpay.Session{}, refuse(refusedInvalid, "The outcome must be succeeded, declined, processing, failed or canceled.")
 	}
 	if err := b.checkUndelivered(); err != nil {
 		return mockpay.Session{}, err
@@ -99,20 +99,28 @@ func (b *bank) pay(order domain.OrderID, request mockpay.PayRequest, link *mockp
 		case request.Attempt > 0 && request.Attempt <= s.Declines, s.Status == end.status && s.Status != mockpay.SessionOpen,
 			s.Status == mockpay.SessionAuthorized && end.status == mockpay.SessionCaptured:
 			return s, nil, nil
+		case s.Status == mockpay.SessionProcessing && isResult(request.Outcome): // whatever the time is
 		case s.Status != mockpay.SessionOpen:
 			return s, refuse(refusedClosed, "Session %s is %s: it was decided before.", s.Session, s.Status), nil
+		case end.status == mockpay.SessionProcessing && !s.Delayed:
+			return s, refuse(refusedInvalid, "Session %s takes only payments that are decided at once: its sale has no processing_seconds.", s.Session), nil
 		case !now.Before(s.ExpiresAt):
 			s.Status, s.EndedAt = mockpay.SessionExpired, now
 			return s, refuse(refusedClosed, "Session %s expired at %s.", s.Session, s.ExpiresAt.Format(time.RFC3339)), s.save(tx)
 		}
 		t := b.trickster.on(order)
-		ended, err = s.end(tx, t, t.payCourse(end, s.Declines), events, now)
+		ended, err = s.end(tx, t, t.payCourse(end, &s), events, now)
 		return s, nil, err
 	})
 	if !isStoreError(err) {
 		b.announce(ended)
 	}
 	return session, err
+}
+
+// isResult: it can end a payment that is being processed.
+func isResult(outcome mockpay.Outcome) bool {
+	return outcome == mockpay.OutcomeSucceeded || outcome == mockpay.OutcomeFailed
 }
 
 func (b *bank) checkUndelivered() error {
@@ -169,6 +177,9 @@ func (b *bank) expire(order domain.OrderID) (mockpay.Expiry, error) {
 	if session.Status == mockpay.SessionAuthorized && admitted {
 		return mockpay.Expiry{Status: mockpay.SessionAuthorized, Capture: session.Authorized}, nil
 	}
+	if session.Status == mockpay.SessionProcessing {
+		return mockpay.Expiry{Status: mockpay.SessionProcessing}, nil
+	}
 	// Failed and canceled sessions take no money either.
 	return mockpay.Expiry{Status: mockpay.SessionExpired}, nil
 }
@@ -215,6 +226,8 @@ func (b *bank) decideAuthorized(order domain.OrderID, how func(*bbolt.Tx, *sessi
 		return mockpay.Expiry{}, err
 	case session.Status == mockpay.SessionCaptured:
 		return mockpay.Expiry{Status: mockpay.SessionCaptured, Capture: session.Capture}, nil
+	case session.Status == mockpay.SessionProcessing:
+		return mockpay.Expiry{Status: mockpay.SessionProcessing}, nil
 	default:
 		return mockpay.Expiry{Status: mockpay.SessionExpired}, nil
 	}
@@ -460,13 +473,15 @@ func openSession(tx *bbolt.Tx, order domain.OrderID, link *mockpay.PayLink) (ses
 	s = sessionRecord{
 		Session: link.Session(), Order: link.Order, Status: mockpay.SessionOpen,
 		AmountMinor: link.AmountMinor, Currency: link.Currency, ExpiresAt: link.ExpiresAt, Authorize: link.Authorize,
+		Delayed: link.Delayed,
 	}
 	return s, nil, s.save(tx)
 }
 
 // agrees reports whether the session has the link's terms, or none at all.
 func (s sessionRecord) agrees(link *mockpay.PayLink) bool {
-	return link == nil || s.Currency == "" || s.AmountMinor == link.AmountMinor && s.Currency == link.Currency && s.Authorize == link.Authorize
+	return link == nil || s.Currency == "" || s.AmountMinor == link.AmountMinor && s.Currency == link.Currency &&
+		s.Authorize == link.Authorize && s.Delayed == link.Delayed
 }
 
 func (s sessionRecord) save(tx *bbolt.Tx) error {
@@ -480,10 +495,11 @@ type ending struct {
 }
 
 var endings = map[mockpay.Outcome]ending{
-	mockpay.OutcomeSucceeded: {mockpay.SessionCaptured, domain.PaymentSucceeded},
-	mockpay.OutcomeFailed:    {mockpay.SessionFailed, domain.PaymentFailed},
-	mockpay.OutcomeCanceled:  {mockpay.SessionCanceled, domain.PaymentCanceled},
-	mockpay.OutcomeDeclined:  {mockpay.SessionOpen, domain.PaymentDeclined},
+	mockpay.OutcomeSucceeded:  {mockpay.SessionCaptured, domain.PaymentSucceeded},
+	mockpay.OutcomeFailed:     {mockpay.SessionFailed, domain.PaymentFailed},
+	mockpay.OutcomeCanceled:   {mockpay.SessionCanceled, domain.PaymentCanceled},
+	mockpay.OutcomeDeclined:   {mockpay.SessionOpen, domain.PaymentDeclined},
+	mockpay.OutcomeProcessing: {mockpay.SessionProcessing, ""}, // no event: nothing is decided
 }
 
 // ended is what is left to do after a session's end, or an attempt's, once it is on disk.
@@ -507,7 +523,11 @@ func (s *sessionRecord) end(tx *bbolt.Tx, t *tricks, c course, events eventIDs, 
 	if c.declined {
 		s.Declines++
 	}
-	if c.status != mockpay.SessionOpen {
+	switch c.status {
+	case mockpay.SessionOpen:
+	case mockpay.SessionProcessing:
+		s.Status = c.status
+	default:
 		s.Status, s.EndedAt = c.status, now
 	}
 	parcels, err := c.report(tx, due, events, now)

@@ -47,11 +47,19 @@ func TestASessionIsDecidedOnce(t *testing.T) {
 		{"too late by the clock", []step{{"visit", "open"}, {"late", ""}, {"visit", "expired"}, {"succeeded", "session_closed"}, {"expire", "expired"}}, 0, nil},
 		{"seen too late", []step{{"late", ""}, {"succeeded", "session_closed"}}, 0, nil},
 		{"paid in time, expired late", []step{{"succeeded", "captured"}, {"late", ""}, {"expire", "captured"}, {"succeeded", "captured"}}, 1, []domain.PaymentEventType{domain.PaymentSucceeded}},
+		{"processed, and the money arrives after the link's time", []step{{"visit", "open"}, {"processing", "processing"}, {"processing", "processing"}, {"expire", "processing"},
+			{"late", ""}, {"canceled", "session_closed"}, {"declined", "session_closed"}, {"succeeded", "captured"}, {"expire", "captured"}}, 1, []domain.PaymentEventType{domain.PaymentSucceeded}},
+		{"processed, and the money does not come", []step{{"processing", "processing"}, {"failed", "failed"}, {"expire", "expired"}, {"succeeded", "session_closed"}}, 0,
+			[]domain.PaymentEventType{domain.PaymentFailed}},
+		{"processed after a decline", []step{{"declined", "open"}, {"processing", "processing"}, {"succeeded", "captured"}}, 1,
+			[]domain.PaymentEventType{domain.PaymentDeclined, domain.PaymentSucceeded}},
+		{"too late to be processed", []step{{"visit", "open"}, {"late", ""}, {"processing", "session_closed"}}, 0, nil},
 		{"no such outcome", []step{{"stolen", "invalid"}}, 0, nil},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := setup(t)
 			link := b.link(1)
+			link.Delayed = true
 			for i, s := range row.steps {
 				if s.do == "late" {
 					b.pass(10 * time.Minute)
@@ -79,6 +87,32 @@ func TestASessionIsDecidedOnce(t *testing.T) {
 }
 
 // The last decline that a session may have is reported as its failure.
+// Without seats that are kept for it, no payment is processed; nor is one by a card that could be declined.
+func TestOnlyADelayedSessionProcesses(t *testing.T) {
+	b := setup(t)
+	link := b.link(1)
+	if got := b.step(link, "processing"); got != string(refusedInvalid) {
+		t.Errorf("without it: %q", got)
+	}
+	if page := b.ask("GET", b.payURL(link), "").Body.String(); strings.Contains(page, "bank debit") {
+		t.Errorf("the page offers it:\n%s", page)
+	}
+	delayed := b.link(2)
+	delayed.Delayed = true
+	if page := b.ask("GET", b.payURL(delayed), "").Body.String(); !strings.Contains(page, "Pay by bank debit") {
+		t.Errorf("the page does not offer it:\n%s", page)
+	}
+	if w := b.ask("POST", b.payURL(delayed), "outcome=processing"); w.Code != 303 {
+		t.Errorf("%d", w.Code)
+	}
+	if page := b.ask("GET", b.payURL(delayed), "").Body.String(); !strings.Contains(page, "The money arrives") || strings.Contains(page, "Pay before") {
+		t.Errorf("the page does not ask how it ends:\n%s", page)
+	}
+	if w := b.ask("POST", b.payURL(delayed), "outcome=succeeded"); w.Code != 303 || len(b.captures()) != 1 {
+		t.Errorf("%d, captured %v", w.Code, b.captures())
+	}
+}
+
 func TestDeclinesOfASessionAreBounded(t *testing.T) {
 	b := setup(t)
 	link := b.link(1)

@@ -27,8 +27,15 @@ type report struct {
 
 // payCourse is what happens to a session when somebody chooses an outcome. The last decline
 // that a session may have fails it: a provider does not let anybody try cards for ever.
-func (t *tricks) payCourse(end ending, declines int) course {
+func (t *tricks) payCourse(end ending, s *sessionRecord) course {
+	switch {
+	case end.status == mockpay.SessionProcessing:
+		return course{status: end.status} // nothing is decided, and nothing reported
+	case s.Status == mockpay.SessionProcessing:
+		return t.courseTo(end) // no card, which could be declined
+	}
 	var played []Trick
+	declines := s.Declines
 	if end.status == mockpay.SessionCaptured && t.play(TrickDecline) && declines < t.declinesEach() {
 		end, played = endings[mockpay.OutcomeDeclined], []Trick{TrickDecline}
 	}

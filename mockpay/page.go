@@ -28,6 +28,8 @@ const refreshMax = time.Hour
 // pageView is what the pay page shows.
 type pageView struct {
 	Open        bool // there are buttons
+	Delayed     bool // one of them for a payment that is processed for a while
+	Processing  bool // such a payment is under way: the buttons say how it ends
 	Title       string
 	Notice      string // what happened
 	Tone        string // good, bad or plain
@@ -89,7 +91,7 @@ func (a *api) view(r *http.Request, link *mockpay.PayLink, s mockpay.Session) pa
 	switch s.Status {
 	case mockpay.SessionOpen:
 		v.Open, v.Title, v.ExpiresAt, v.Action = true, "Pay for your order", s.ExpiresAt, r.URL.RequestURI()
-		v.Attempt = s.Declines + 1
+		v.Attempt, v.Delayed = s.Declines+1, s.Delayed
 		if s.Declines > 0 {
 			v.Notice = fmt.Sprintf("The payment was declined. Nothing was charged. Try again: attempt %d of %d.", v.Attempt, domain.DeclinesMax)
 			v.Tone = "bad"
@@ -97,6 +99,9 @@ func (a *api) view(r *http.Request, link *mockpay.PayLink, s mockpay.Session) pa
 		if left := s.ExpiresAt.Sub(a.bank.now()); left < refreshMax {
 			v.RefreshIn = int(left/time.Second) + 1
 		}
+	case mockpay.SessionProcessing:
+		v.Processing, v.Action = true, r.URL.RequestURI()
+		v.Title, v.Notice, v.Tone = "The payment is being processed", "Nothing was charged yet. You say when the money arrives, or that it does not.", "plain"
 	case mockpay.SessionCaptured:
 		v.Title, v.Notice, v.Tone = "Paid", "This payment was made. Thank you!", "good"
 	case mockpay.SessionAuthorized:

@@ -29,7 +29,7 @@ var notDefined = map[string]string{
 
 // otherwise has another value for each field of a sale whose type does not suggest one.
 var otherwise = map[string]any{
-	"Currency": "USD", "AliasRule": domain.AliasesFolded, "Provider": "another", "Capture": domain.CaptureAfterSeats,
+	"Currency": "USD", "AliasRule": domain.AliasesFolded, "Provider": "another", "Capture": domain.CaptureAfterSeats, "ProcessingExtension": time.Hour,
 	"OpensAt": day.Add(time.Hour), "ClosesAt": day.Add(2 * time.Hour), "Classes.OpensAt": day.Add(time.Hour), "Classes.ClosesAt": day.Add(2 * time.Hour), "CreatedAt": day.Add(-2 * time.Hour),
 	"Facts.StartsAt": day.Add(48 * time.Hour), "Facts.EndsAt": day.Add(50 * time.Hour), "Facts.TimeZone": "Asia/Seoul", "Facts.TermsURL": "https://example.com/terms",
 	"Facts.HolderNames.Until":   day.Add(50 * time.Hour),

@@ -72,13 +72,14 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 	}
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, opens_at, created_at, alias_rule,
-			presale_codes, invitation_key, provider, facts, closes_at, buyers_kept_days, capture)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, 0), $16)
+			presale_codes, invitation_key, provider, facts, closes_at, buyers_kept_days, capture, processing_seconds)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, 0), $16, nullif($17, 0))
 		ON CONFLICT (id) DO NOTHING`,
 		sale.ID, sale.Name, sale.Currency, sale.BuyerLimit, int64(sale.HoldTimeout/time.Second),
 		sale.WaitingRoom, nullTime(sale.OpensAt), created, sale.AliasRule,
 		sale.Entitlement.PresaleCodes, []byte(sale.Entitlement.InvitationKey), cmp.Or(sale.Provider, domain.DefaultProvider), sale.Facts,
-		nullTime(sale.ClosesAt), sale.BuyersKeptDays, cmp.Or(sale.Capture, domain.CaptureAutomatic))
+		nullTime(sale.ClosesAt), sale.BuyersKeptDays, cmp.Or(sale.Capture, domain.CaptureAutomatic),
+		int64(sale.ProcessingExtension/time.Second))
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
@@ -112,7 +113,8 @@ func sameDefinition(a, b *domain.Sale) bool {
 		(a.Perk == nil || a.Perk.Name == b.Perk.Name && a.Perk.Capacity == b.Perk.Capacity)
 	return a.Editable().Equal(b.Editable()) && a.Currency == b.Currency && samePerk &&
 		slices.EqualFunc(a.Classes, b.Classes, sameClass) &&
-		a.BuyerLimit == b.BuyerLimit && a.OneCheckoutPerBuyer == b.OneCheckoutPerBuyer && a.HoldTimeout == b.HoldTimeout && a.WaitingRoom == b.WaitingRoom &&
+		a.BuyerLimit == b.BuyerLimit && a.OneCheckoutPerBuyer == b.OneCheckoutPerBuyer && a.HoldTimeout == b.HoldTimeout &&
+		a.ProcessingExtension == b.ProcessingExtension && a.WaitingRoom == b.WaitingRoom &&
 		a.AliasRule == b.AliasRule && a.Entitlement.PresaleCodes == b.Entitlement.PresaleCodes &&
 		bytes.Equal(a.Entitlement.InvitationKey, b.Entitlement.InvitationKey) &&
 		cmp.Or(a.Provider, domain.DefaultProvider) == cmp.Or(b.Provider, domain.DefaultProvider) &&
@@ -194,6 +196,7 @@ func querySales(ctx context.Context, q querier, where string, args ...any) ([]*d
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at, s.alias_rule,
 		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts, s.image, s.closes_at, s.ended_at, coalesce(s.buyers_kept_days, 0), s.capture,
+		       coalesce(s.processing_seconds, 0),
 		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
 		       (SELECT json_agg(stock ORDER BY kind COLLATE "C", position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
@@ -205,18 +208,19 @@ func querySales(ctx context.Context, q querier, where string, args ...any) ([]*d
 
 func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 	var (
-		sale        domain.Sale
-		holdSeconds int64
-		opensAt     *time.Time
-		closesAt    *time.Time
-		endedAt     *time.Time
-		canceledAt  *time.Time
-		stocks      []stockRow
+		sale              domain.Sale
+		holdSeconds       int64
+		processingSeconds int64
+		opensAt           *time.Time
+		closesAt          *time.Time
+		endedAt           *time.Time
+		canceledAt        *time.Time
+		stocks            []stockRow
 	)
 	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
 		&opensAt, &sale.CreatedAt, &sale.AliasRule,
 		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &sale.Version, &sale.Facts, &sale.Image,
-		&closesAt, &endedAt, &sale.BuyersKeptDays, &sale.Capture, &canceledAt, &stocks)
+		&closesAt, &endedAt, &sale.BuyersKeptDays, &sale.Capture, &processingSeconds, &canceledAt, &stocks)
 	if err == nil {
 		err = sale.Capture.Check()
 	}
@@ -224,6 +228,7 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 		return nil, err
 	}
 	sale.HoldTimeout = time.Duration(holdSeconds) * time.Second
+	sale.ProcessingExtension = time.Duration(processingSeconds) * time.Second
 	sale.OpensAt, sale.ClosesAt = fromNull(opensAt), fromNull(closesAt)
 	sale.CreatedAt = sale.CreatedAt.UTC()
 	sale.EndedAt, sale.CanceledAt = fromNull(endedAt), fromNull(canceledAt)

@@ -119,6 +119,14 @@ type Authorizer interface {
 	Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error]
 }
 
+// A Delayer is a Provider that can offer delayed methods: bank debits, vouchers and the
+// like, whose payment is processed for days after the buyer has done their part.
+type Delayer interface {
+	Provider
+	// Delays reports whether it can, as it is configured.
+	Delays() bool
+}
+
 // A Pricer is a Provider that does not take every amount. A sale with a price that it
 // cannot take is refused when it is created, not when its first buyer wants to pay.
 type Pricer interface {
@@ -161,6 +169,10 @@ type Opening struct {
 	// Authorize: the buyer's payment only authorises the money, see Authorizer. An attempt
 	// always has the same.
 	Authorize bool `json:"authorize,omitempty"`
+	// Processing is how long after ExpiresAt the seats are kept for a payment that is being
+	// processed. A Delayer offers its delayed methods only where this is not 0; never with
+	// Authorize. An attempt always has the same.
+	Processing time.Duration `json:"processing,omitempty"`
 }
 
 // DescriptionMaxLen limits an Opening's description, in bytes.

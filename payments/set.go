@@ -199,6 +199,12 @@ func (s *Set) Authorizes(name string) bool {
 	return ok && p.Authorizes()
 }
 
+// Delays reports whether a provider can offer delayed methods.
+func (s *Set) Delays(name string) bool {
+	p, ok := s.providers[name].(Delayer)
+	return ok && p.Delays()
+}
+
 func qualifiedOutcome(op, session string, outcome domain.ExpireOutcome) (_ domain.ExpireOutcome, err error) {
 	if !outcome.Paid() {
 		return outcome, nil

@@ -252,7 +252,11 @@ type orderView struct {
 	HoldersUntil   *time.Time   `json:"holders_until"`
 	Facts          domain.Facts `json:"facts"`
 
-	Asking bool `json:"-"` // whether the buyer paid is not known yet
+	Processing     bool       `json:"processing"`
+	SeatsKeptUntil *time.Time `json:"seats_kept_until"`
+
+	Asking   bool       `json:"-"` // whether the buyer paid is not known yet
+	OnItsWay *time.Time `json:"-"` // if the payment is: until when the seats are kept for it
 }
 
 // A ticketView is a ticket of an orderView.
@@ -300,12 +304,17 @@ func (p *pages) readOrder(w http.ResponseWriter, r *http.Request, id domain.Orde
 	if err != nil {
 		return nil
 	}
-	asking := p.askWhetherPaid(w, r, id, cookie.Value)
+	asking, keptUntil := p.askWhetherPaid(w, r, id, cookie.Value)
 	view, err := p.askOrder(w, r, id, cookie.Value)
 	if err != nil || view == nil {
 		return nil
 	}
-	view.Asking = asking && view.Status == domain.OrderHeld
+	if view.Status == domain.OrderHeld {
+		view.Asking, view.OnItsWay = asking || view.Processing, keptUntil
+		if view.Processing {
+			view.OnItsWay = view.SeatsKeptUntil
+		}
+	}
 	if _, err := r.Cookie(againCookie); err == nil && view.Status.Sold() {
 		setCookie(w, r, againCookie, "", "/orders/"+id.String(), -time.Second) // there is nothing to try again
 	}
@@ -362,18 +371,24 @@ func (p *pages) pay(w http.ResponseWriter, r *http.Request) {
 }
 
 // askWhetherPaid has the provider asked for a browser without JavaScript that went to
-// pay. It reports whether there is no answer yet.
-func (p *pages) askWhetherPaid(w http.ResponseWriter, r *http.Request, id domain.OrderID, token string) (asking bool) {
+// pay. It reports whether there is no answer yet, and, if the payment is on its way, until
+// when the seats are kept for it.
+func (p *pages) askWhetherPaid(w http.ResponseWriter, r *http.Request, id domain.OrderID, token string) (asking bool, keptUntil *time.Time) {
 	if cookie, err := r.Cookie(payingCookie); err != nil || cookie.Value == "" {
-		return false
+		return false, nil
 	}
-	a, err := p.ask(r, requestID(w), question{method: http.MethodPost, path: "/v1/orders/" + id.String() + "/check-payment", header: bearer(token)}, nil)
+	var check struct {
+		SeatsKeptUntil *time.Time `json:"seats_kept_until"`
+	}
+	a, err := p.ask(r, requestID(w), question{method: http.MethodPost, path: "/v1/orders/" + id.String() + "/check-payment", header: bearer(token)}, &check)
 	switch {
-	case err != nil, a.openEnded(), a.status == http.StatusAccepted:
-		return true
+	case err != nil, a.openEnded():
+		return true, nil
+	case a.status == http.StatusAccepted:
+		return true, check.SeatsKeptUntil
 	}
 	setCookie(w, r, payingCookie, "", "/orders/"+id.String(), -time.Second)
-	return false
+	return false, nil
 }
 
 // cancelOrder gives the seats of an order back, for a browser without JavaScript that

@@ -807,9 +807,11 @@ func TestWhoWentToPayWithoutJavaScriptIsNotAskedToPayAgain(t *testing.T) {
 		"nothing was paid":           {canned{status: 200, body: `{"status":"held","payment":"none"}`}, held, "Your seats are held", true, false},
 		"the provider does not know": {canned{status: 202, body: `{"status":"held","payment":"unknown"}`}, held, "We are asking whether you paid", false, true},
 		"it is being processed":      {canned{status: 202, body: `{"status":"held","payment":"processing"}`}, held, "We are asking whether you paid", false, true},
-		"the API does not answer":    {canned{status: 503, body: `{"code":"overloaded"}`}, held, "We are asking whether you paid", false, true},
-		"paid":                       {canned{status: 200, body: `{"status":"paid"}`}, paid, "You are in!", false, false},
-		"paid a moment later":        {canned{status: 202, body: `{"status":"held","payment":"unknown"}`}, paid, "You are in!", false, true},
+		"it is processed for days": {canned{status: 202, body: `{"status":"held","payment":"processing","seats_kept_until":"2027-03-04T12:00:00Z"}`},
+			held, "Your payment is on its way", false, true},
+		"the API does not answer": {canned{status: 503, body: `{"code":"overloaded"}`}, held, "We are asking whether you paid", false, true},
+		"paid":                    {canned{status: 200, body: `{"status":"paid"}`}, paid, "You are in!", false, false},
+		"paid a moment later":     {canned{status: 202, body: `{"status":"held","payment":"unknown"}`}, paid, "You are in!", false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := visit(t)
@@ -831,6 +833,24 @@ func TestWhoWentToPayWithoutJavaScriptIsNotAskedToPayAgain(t *testing.T) {
 				t.Errorf("pay leads to %q", to)
 			}
 		})
+	}
+}
+
+// After its deadline the order itself says that its payment is on its way, in whatever
+// browser.
+func TestAPaymentThatIsOnItsWayIsShownInAnyBrowser(t *testing.T) {
+	const path = "/orders/" + order
+	v := visit(t)
+	v.answer("GET /v1"+path, canned{status: 200, body: `{"order":"` + order + `","sale":"concert","sale_name":"Concert","status":"held","amount":13000,` +
+		`"currency":"EUR","payment_url":"https://pay.example/","processing":true,"seats_kept_until":"2027-03-04T12:00:00Z"}`})
+	cookie := &http.Cookie{Name: orderCookie, Value: orderToken}
+	w := v.get(path, cookie)
+	wantShown(t, w, 200, "<h1>Your payment is on its way", "We keep your seats for you until", "4 Mar 2027, 12:00 UTC")
+	if strings.Contains(w.Body.String(), path+`/pay"`) || strings.Contains(w.Body.String(), path+`/cancel"`) {
+		t.Errorf("it offers to pay again, or to give the seats back:\n%s", w.Body)
+	}
+	if w := v.get(path+"/pay", cookie); w.Code != 303 || w.Header().Get("Location") != path {
+		t.Errorf("pay leads to %q", w.Header().Get("Location"))
 	}
 }
 

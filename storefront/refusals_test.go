@@ -145,7 +145,7 @@ var withoutWords = map[domain.Code]string{
 	domain.CodeTooLarge: "no form of ours is too large", domain.CodeKeyMissing: "every form of ours has a key",
 	domain.CodeInFlight: "the page waits and asks again", domain.CodeUnknown: "the page asks again", domain.CodeOverloaded: "the page asks again",
 	domain.CodeRateLimited: "the page waits and asks again", domain.CodeClocksDiffer: "the page asks again",
-	domain.CodeAlreadyPaid: "the order's page shows it", domain.CodeHoldersFixed: "the order's page says it", domain.CodeNotPaid: "the organiser's", domain.CodeNotSettled: "the organiser's", domain.CodeExists: "the organiser's",
+	domain.CodeAlreadyPaid: "the order's page shows it", domain.CodePaymentProcessing: "the order's page says it", domain.CodeHoldersFixed: "the order's page says it", domain.CodeNotPaid: "the organiser's", domain.CodeNotSettled: "the organiser's", domain.CodeExists: "the organiser's",
 	domain.CodeChanged: "the organiser's", domain.CodeCapacityInUse: "the organiser's",
 	domain.CodeUnauthorized: "the organiser's", domain.CodeForged: "the provider's", domain.CodeInternal: "it did go wrong",
 }

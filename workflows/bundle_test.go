@@ -44,6 +44,7 @@ type world struct {
 	free               bool            // the order that is refunded cost nothing
 	authorized         *domain.Capture // neither captured nor released
 	refuseCapture      bool            // the bank releases it instead
+	processing         bool            // a payment is being processed
 
 	// what happened
 	why      domain.UnsoldReason
@@ -66,7 +67,7 @@ func (w *world) fail(step string) error {
 	return nil
 }
 
-func (w *world) Hold(context.Context, *domain.Order) (domain.Hold, error) {
+func (w *world) Hold(_ context.Context, o *domain.Order) (domain.Hold, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.fail("hold"); err != nil {
@@ -80,7 +81,9 @@ func (w *world) Hold(context.Context, *domain.Order) (domain.Hold, error) {
 	}
 	w.seats = "held"
 	at := w.now()
-	return domain.Hold{Outcome: domain.HoldHeld, HeldAt: at, Grace: domain.HoldGraceDefault}, nil
+	return domain.Hold{
+		Outcome: domain.HoldHeld, HeldAt: at, Grace: o.ProcessingExtension + domain.HoldGraceDefault, ProcessingExtension: o.ProcessingExtension,
+	}, nil
 }
 
 func (w *world) Post(context.Context, *domain.Order) (domain.PostOutcome, error) {
@@ -237,6 +240,9 @@ func (w *world) Expire(context.Context, string) (domain.ExpireOutcome, error) {
 		return domain.ExpireOutcome{}, err
 	}
 	w.expired++
+	if w.processing {
+		return domain.ExpireOutcome{}, &domain.UnknownError{Op: "expire", Err: payments.ErrProcessing}
+	}
 	if w.captureAtExpire {
 		c := testCapture()
 		w.captured = &c

@@ -49,6 +49,8 @@ type checkout struct {
 	wish       domain.PayWish // what the page needs to know of the buyer who wants to pay
 	// doubted are captures that an event reported but the provider did not show.
 	doubted []domain.Capture
+	// nextLook is when the provider is asked again about a payment that it is processing.
+	nextLook time.Time
 }
 
 func newCheckout(order domain.Order) *checkout {
@@ -111,7 +113,7 @@ func (c *checkout) awaitEnding(ctx workflow.Context) error {
 // awaitMessageOrDeadline returns with an empty inbox only at the deadline. A payment that
 // arrives together with the deadline goes first.
 func (c *checkout) awaitMessageOrDeadline(ctx workflow.Context) error {
-	left := c.state.Hold.ExpiresAt.Sub(workflow.Now(ctx))
+	left := c.deadline().Sub(workflow.Now(ctx))
 	if left <= 0 || !c.inbox.empty() {
 		return nil
 	}
@@ -172,23 +174,31 @@ func (c *checkout) countDecline(ctx workflow.Context) error {
 // giveUp ends a checkout that was not paid, at its deadline or because the buyer cancels.
 // The provider decides: after its answer, either nothing can be paid any more, or it was
 // already paid and the webhook is late or lost. If no session was opened, there is
-// nothing to decide.
+// nothing to decide; while a payment is being processed, the order stays held.
 func (c *checkout) giveUp(ctx workflow.Context, ending domain.OrderStatus) error {
 	if c.state.Session == "" {
 		return c.release(ctx, ending)
 	}
+	var expire any = acts.ExpireSession
+	if c.state.Hold.ProcessingExtension > 0 {
+		expire = acts.ExpireUnlessProcessing
+	}
 	var outcome domain.ExpireOutcome
-	decided, err := c.askProvider(ctx, "no more payments for this order", acts.ExpireSession, activities.Session(c.state.Session), &outcome, always)
+	decided, err := c.askProvider(ctx, "no more payments for this order", expire, activities.Session(c.state.Session), &outcome, always)
 	switch {
 	case decided:
 		return err
 	case err != nil:
 		return fmt.Errorf("expire the payment session of order %s: %w", c.order.ID, err)
 	}
-	if outcome.Paid() {
+	switch {
+	case outcome.Processing:
+		return c.waitForProcessing(ctx)
+	case outcome.Paid():
 		return c.settleAtEnd(ctx, outcome.Capture, ending)
+	default:
+		return c.release(ctx, ending)
 	}
-	return c.release(ctx, ending)
 }
 
 // askProvider waits for the provider's answer, with more frequent tries while the ledger

@@ -28,7 +28,7 @@ func Summary(order *domain.Order) string {
 func (c *checkout) enter(ctx workflow.Context, status domain.OrderStatus) {
 	c.state.Status = status
 	if status.Settled() {
-		c.state.Ended = workflow.Now(ctx)
+		c.state.Ended, c.state.Processing = workflow.Now(ctx), false
 	}
 	workflow.SetCurrentDetails(ctx, c.details())
 }
@@ -44,6 +44,10 @@ func (c *checkout) details() string {
 		if c.state.Authorized {
 			return fmt.Sprintf("**held**: the payment of %s is authorised; the seats are sold first, then the money is captured",
 				domain.FormatMoney(c.order.AmountMinor, c.order.Currency))
+		}
+		if c.state.Processing {
+			return fmt.Sprintf("**held** until %s: the payment of %s is being processed",
+				c.state.Hold.KeptUntil().UTC().Format("2006-01-02 15:04:05 UTC"), domain.FormatMoney(c.order.AmountMinor, c.order.Currency))
 		}
 		return fmt.Sprintf("**held** until %s: waiting for the payment of %s%s",
 			c.state.Hold.ExpiresAt.UTC().Format("15:04:05 UTC"), domain.FormatMoney(c.order.AmountMinor, c.order.Currency), c.declined())
@@ -77,6 +81,9 @@ func (c *checkout) details() string {
 
 // awaits is what a held order waits for: its timer's name in the timeline.
 func (c *checkout) awaits() string {
+	if c.state.Processing {
+		return "the payment that is being processed, or the next look at it"
+	}
 	if c.state.Declines == 0 {
 		return "payment or deadline"
 	}

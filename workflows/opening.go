@@ -61,7 +61,7 @@ func (c *checkout) openSession(ctx workflow.Context) error {
 	open := activities.SessionToOpen{Provider: c.order.Provider, Opening: payments.Opening{
 		Order: c.order.ID, Attempt: attempt, SaleID: c.order.SaleID, AmountMinor: c.order.AmountMinor, Currency: c.order.Currency,
 		ExpiresAt: c.state.Hold.ExpiresAt, ReturnURL: c.wish.ReturnURL, Description: c.wish.Description,
-		Authorize: c.order.AuthorizesFirst(),
+		Authorize: c.order.AuthorizesFirst(), Processing: c.state.Hold.ProcessingExtension,
 	}}
 	var page domain.PayPage
 	if err := callProviderWithin(ctx, "open a payment session", left, acts.OpenSession, open).Get(ctx, &page); err != nil {

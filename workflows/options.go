@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"boxoffice/activities"
+	"boxoffice/domain"
 )
 
 // Timeouts and retries, all in one place. Every attempt has a timeout. What has begun has
@@ -44,6 +45,10 @@ const (
 	providerAttemptTimeout = 15 * time.Second
 	providerBackoffMax     = 30 * time.Second
 	refundBackoffMax       = 5 * time.Minute
+
+	// A hold that lasts longer than this is one that is extended for payments that are
+	// processed for days: the provider is then asked as seldom as for refunds.
+	longHold = 2 * domain.HoldGraceMax
 
 	// How long the provider has to open a session. What comes meanwhile waits that long,
 	// the deadline too, so it is much shorter than a hold's grace.
@@ -101,7 +106,11 @@ func callProviderInTime(ctx workflow.Context, summary string, left time.Duration
 		return callProvider(ctx, summary, activity, argument), false
 	}
 	attempt := min(max(left/attemptsInTime, attemptTimeoutMin), providerAttemptTimeout)
-	options := regularOptions(summary, attempt, backoffWithin(left, stepBackoff))
+	backoff := backoffWithin(left, stepBackoff)
+	if left > longHold {
+		backoff = refundBackoffMax
+	}
+	options := regularOptions(summary, attempt, backoff)
 	options.ScheduleToCloseTimeout = left
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, argument), true
 }

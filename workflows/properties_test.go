@@ -63,7 +63,7 @@ type books struct {
 	done   map[string]bool   // refunds
 
 	// Provider.
-	session  string // open, authorized, captured, failed, canceled, expired
+	session  string // open, processing, authorized, captured, failed, canceled, expired
 	captures []domain.Capture
 	takenAt  []time.Time   // of each
 	ofIt     int           // which of them is the session's, if it is captured
@@ -116,7 +116,7 @@ func call[T any](b *books, step string, effect func() (T, error)) (value T, err 
 
 // expire is the hold's own timeout.
 func (b *books) expire() {
-	if b.hold == "held" && !b.now().Before(b.heldAt.Add(b.order.HoldTimeout+domain.HoldGraceDefault)) {
+	if b.hold == "held" && !b.now().Before(b.heldAt.Add(b.order.HoldTimeout+b.order.ProcessingExtension+domain.HoldGraceDefault)) {
 		b.hold = "expired"
 		b.giveBack()
 	}
@@ -138,7 +138,10 @@ func (b *books) Hold(context.Context, *domain.Order) (domain.Hold, error) {
 			b.hold, b.heldAt = "held", b.now()
 			b.free--
 		}
-		return domain.Hold{Outcome: domain.HoldHeld, HeldAt: b.heldAt, Grace: domain.HoldGraceDefault}, nil
+		return domain.Hold{
+			Outcome: domain.HoldHeld, HeldAt: b.heldAt, Grace: b.order.ProcessingExtension + domain.HoldGraceDefault,
+			ProcessingExtension: b.order.ProcessingExtension,
+		}, nil
 	})
 }
 
@@ -314,6 +317,8 @@ func (b *books) Expire(context.Context, string) (domain.ExpireOutcome, error) {
 		switch b.session {
 		case "open":
 			b.session = "expired"
+		case "processing":
+			return domain.ExpireOutcome{}, &domain.UnknownError{Op: "expire", Err: payments.ErrProcessing}
 		}
 		return b.paid(), nil
 	})
@@ -426,8 +431,13 @@ type play struct {
 func newPlay(t *rapid.T) *play {
 	order := testOrder()
 	order.Lines = []domain.Line{{Class: "A", Ledger: 10, Quantity: 1, UnitPriceMinor: order.AmountMinor}}
-	if rapid.Bool().Draw(t, "seats first") {
+	longest := 330 // seconds until the last turn
+	switch rapid.SampledFrom([]string{"", "seats first", "delayed methods"}).Draw(t, "sale") {
+	case "seats first":
 		order.Capture = domain.CaptureAfterSeats
+	case "delayed methods":
+		order.ProcessingExtension = time.Duration(rapid.IntRange(1, 20).Draw(t, "extension")) * time.Minute
+		longest = 1500
 	}
 	b := &books{
 		order: order, fails: map[string][]bool{}, free: rapid.Int64Range(0, 3).Draw(t, "free"),
@@ -447,9 +457,9 @@ func newPlay(t *rapid.T) *play {
 	for i := range rapid.IntRange(0, 6).Draw(t, "turns") {
 		name := func(s string) string { return fmt.Sprintf("turn %d: %s", i, s) }
 		p.turns = append(p.turns, &turn{
-			at:         seconds(name("at"), 1, 330),
+			at:         seconds(name("at"), 1, longest),
 			delay:      time.Duration(rapid.OneOf(rapid.IntRange(0, 90), rapid.IntRange(600, 1500)).Draw(t, name("delay"))) * time.Second,
-			what:       rapid.SampledFrom([]string{"pay", "pay", "pay wrong", "decline", "decline", "decline", "fail", "cancel at provider", "capture", "capture wrong", "cancel", "cancel workflow", "sell unpaid"}).Draw(t, name("what")),
+			what:       rapid.SampledFrom([]string{"pay", "pay", "pay wrong", "debit", "debit", "arrive", "arrive", "bounce", "decline", "decline", "decline", "fail", "cancel at provider", "capture", "capture wrong", "cancel", "cancel workflow", "sell unpaid"}).Draw(t, name("what")),
 			deliveries: rapid.IntRange(0, 3).Draw(t, name("deliveries")),
 			bySignal:   rapid.Bool().Draw(t, name("by signal")),
 			crash:      rapid.SampledFrom([]string{"", "", "post", "record"}).Draw(t, name("crash")),
@@ -554,7 +564,12 @@ func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
 		return p.captureNow(0), true
 	case turn.what == "pay wrong" && open:
 		return p.captureNow(-1), true
-	case turn.what == "fail" && open:
+	case turn.what == "debit" && open && p.order.ProcessingExtension > 0:
+		p.session = "processing"
+		return event, false // that is no news
+	case turn.what == "arrive" && p.session == "processing":
+		return p.captureNow(0), true
+	case turn.what == "fail" && open, turn.what == "bounce" && p.session == "processing":
 		p.session = "failed"
 		return p.eventOf(domain.PaymentFailed, domain.Capture{Payment: "ps_" + p.order.ID.String()}), true
 	case turn.what == "decline" && open:
@@ -575,7 +590,7 @@ func (p *play) happen(turn *turn) (event domain.PaymentEvent, ok bool) {
 
 func (p *play) captureNow(differs int64) domain.PaymentEvent {
 	c := p.nextPayment(differs)
-	if p.session == "open" {
+	if p.session == "open" || p.session == "processing" {
 		p.session, p.ofIt = "captured", len(p.captures)
 	}
 	p.captures, p.takenAt = append(p.captures, c), append(p.takenAt, p.now())

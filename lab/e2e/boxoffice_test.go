@@ -50,6 +50,7 @@ func TestBoxOffice(t *testing.T) {
 			t.Run("another payment provider", func(t *testing.T) { testAnotherProvider(t, s) })
 			t.Run("stripe", func(t *testing.T) { testStripe(t, s) })
 			t.Run("stripe, seats first", func(t *testing.T) { testStripeSeatsFirst(t, s) })
+			t.Run("delayed methods", func(t *testing.T) { testDelayed(t, s) })
 			t.Run("disputes and refunds elsewhere", func(t *testing.T) { testReversals(t, s) })
 			t.Run("mail", func(t *testing.T) { testMail(t, s) })
 			t.Run("erasure of a buyer", func(t *testing.T) { testErasure(t, s) })

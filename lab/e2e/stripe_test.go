@@ -28,6 +28,7 @@ func stripeVariables(dir string) map[string]string {
 		"STRIPE_WEBHOOK_SECRET":       stripetest.WebhookSecret,
 		"STRIPE_SHOP":                 fmt.Sprintf("shop-%x", sha256.Sum256([]byte(dir)))[:20],
 		"STRIPE_URL":                  stripeDouble().URL,
+		"STRIPE_DELAYED_METHODS":      "sepa_debit",
 	}
 }
 

@@ -93,6 +93,8 @@ func (c *Client) decide(ctx context.Context, op, session, path string) (domain.E
 	switch expiry.Status {
 	case SessionExpired:
 		return domain.ExpireOutcome{}, nil
+	case SessionProcessing:
+		return domain.ExpireOutcome{}, req.unknown(payments.ErrProcessing)
 	case SessionCaptured, SessionAuthorized:
 		isAuthorized := expiry.Status == SessionAuthorized
 		if err := checkCapture(expiry.Capture, session, isAuthorized); err != nil {

@@ -73,7 +73,8 @@ func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentst
 	}
 	outcome := map[paymentstest.Deed]mockpay.Outcome{
 		paymentstest.Pay: mockpay.OutcomeSucceeded, paymentstest.Fail: mockpay.OutcomeFailed, paymentstest.Abandon: mockpay.OutcomeCanceled,
-		paymentstest.Decline: mockpay.OutcomeDeclined,
+		paymentstest.Decline: mockpay.OutcomeDeclined, paymentstest.Debit: mockpay.OutcomeProcessing,
+		paymentstest.Arrive: mockpay.OutcomeSucceeded, paymentstest.Bounce: mockpay.OutcomeFailed,
 	}[deed]
 	var session mockpay.Session
 	if err := post(ctx, url+mockpay.SessionsPath+page.Session+"/pay", mockpay.PayRequest{Outcome: outcome, Link: page.URL}, &session); err != nil {
@@ -81,7 +82,7 @@ func atPage(ctx context.Context, url string, page domain.PayPage, deed paymentst
 	}
 	want := map[mockpay.Outcome]mockpay.SessionStatus{
 		mockpay.OutcomeSucceeded: mockpay.SessionCaptured, mockpay.OutcomeFailed: mockpay.SessionFailed, mockpay.OutcomeCanceled: mockpay.SessionCanceled,
-		mockpay.OutcomeDeclined: mockpay.SessionOpen,
+		mockpay.OutcomeDeclined: mockpay.SessionOpen, mockpay.OutcomeProcessing: mockpay.SessionProcessing,
 	}[outcome]
 	if session.Authorize && want == mockpay.SessionCaptured {
 		want = mockpay.SessionAuthorized

@@ -40,6 +40,7 @@ type PayLink struct {
 	ReturnURL   string    // where the buyer goes afterwards: absolute, http or https
 	Description string    // one line for the buyer
 	Authorize   bool      // the payment only authorises the money
+	Delayed     bool      // a payment may be processed for a while
 }
 
 // Session is the payment session that the link opens.
@@ -81,14 +82,17 @@ func (p *PayLinks) URL(l PayLink) (string, error) {
 		"signature":   {base64.RawURLEncoding.EncodeToString(l.mac(p.keys[0]))},
 	}
 	if l.Authorize {
-		query.Set("authorize", authorizeYes)
+		query.Set("authorize", optionYes)
+	}
+	if l.Delayed {
+		query.Set("delayed", optionYes)
 	}
 	return p.base + PayPath + l.Session() + "?" + query.Encode(), nil
 }
 
-// authorizeYes is the parameter's only value. Links that take the money at once have no
+// optionYes is the only value of an option's parameter. Links without the option have no
 // such parameter, as links of earlier releases.
-const authorizeYes = "1"
+const optionYes = "1"
 
 // Parse reads the link from the session and the query of a pay page's address. It ignores
 // parameters that are not the link's. Every failure is a *domain.Error: CodeForged if URL
@@ -132,11 +136,14 @@ func parsePayLink(session, rawQuery string) (PayLink, []byte, error) {
 	if err := errors.Join(errAmount, errExpires, errSignature); err != nil {
 		return unreadable("The pay link's amount, expiry or signature cannot be read.", err)
 	}
-	if given := query["authorize"]; len(given) > 1 || len(given) == 1 && given[0] != authorizeYes {
-		return unreadable("The pay link's authorize must be 1, or not there.", nil)
+	for _, option := range []string{"authorize", "delayed"} {
+		if given := query[option]; len(given) > 1 || len(given) == 1 && given[0] != optionYes {
+			return unreadable(fmt.Sprintf("The pay link's %s must be 1, or not there.", option), nil)
+		}
 	}
 	return PayLink{
 		Authorize:   query.Has("authorize"),
+		Delayed:     query.Has("delayed"),
 		Order:       order,
 		AmountMinor: amount,
 		Currency:    query.Get("currency"),
@@ -155,6 +162,9 @@ func (l PayLink) mac(key []byte) []byte {
 	}
 	if l.Authorize {
 		fields = append(fields, "authorize")
+	}
+	if l.Delayed {
+		fields = append(fields, "delayed")
 	}
 	for _, field := range fields {
 		var n [8]byte

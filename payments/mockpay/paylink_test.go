@@ -2,6 +2,7 @@ package mockpay_test
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"reflect"
 	"slices"
@@ -68,32 +69,36 @@ func TestPayLinkComesBackAsItWasMade(t *testing.T) {
 	}
 }
 
-// A link that takes the money at once is as it always was, and neither can be made of the other.
-func TestPayLinkThatOnlyAuthorises(t *testing.T) {
+// A link without options is as it always was, and none can be made of another.
+func TestOptionsOfAPayLink(t *testing.T) {
 	p := payLinks(t, fixtureSecret)
-	link := fixtureLink(t)
-	session, atOnce := address(t, p, link)
-	link.Authorize = true
-	_, later := address(t, p, link)
-	if atOnce.Has("authorize") || later.Get("authorize") != "1" {
-		t.Fatalf("authorize is %q and %q", atOnce.Get("authorize"), later.Get("authorize"))
-	}
-	if got, err := p.Parse(session, later.Encode()); err != nil || got != link {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	later.Del("authorize")
-	atOnce.Set("authorize", "1")
-	for name, tt := range map[string]struct {
-		query url.Values
-		want  domain.Code
-	}{"left out": {later, domain.CodeForged}, "put in": {atOnce, domain.CodeForged}} {
-		if _, err := p.Parse(session, tt.query.Encode()); domain.CodeOf(err) != tt.want {
-			t.Errorf("%s: %v, want %s", name, err, tt.want)
+	for option, set := range map[string]func(*mockpay.PayLink){
+		"authorize": func(l *mockpay.PayLink) { l.Authorize = true }, "delayed": func(l *mockpay.PayLink) { l.Delayed = true },
+	} {
+		link := fixtureLink(t)
+		session, without := address(t, p, link)
+		set(&link)
+		_, with := address(t, p, link)
+		if without.Has(option) || with.Get(option) != "1" {
+			t.Fatalf("%s is %q and %q", option, without.Get(option), with.Get(option))
 		}
-	}
-	atOnce.Set("authorize", "yes")
-	if _, err := p.Parse(session, atOnce.Encode()); domain.CodeOf(err) != domain.CodeInvalid {
-		t.Errorf("authorize=yes: %v", err)
+		if got, err := p.Parse(session, with.Encode()); err != nil || got != link {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		other := maps.Clone(with) // the other option's name with this one's signature
+		other.Del(option)
+		other.Set(map[string]string{"authorize": "delayed", "delayed": "authorize"}[option], "1")
+		with.Del(option)
+		without.Set(option, "1")
+		for name, query := range map[string]url.Values{"left out": with, "put in": without, "exchanged": other} {
+			if _, err := p.Parse(session, query.Encode()); domain.CodeOf(err) != domain.CodeForged {
+				t.Errorf("%s %s: %v, want %s", option, name, err, domain.CodeForged)
+			}
+		}
+		without.Set(option, "yes")
+		if _, err := p.Parse(session, without.Encode()); domain.CodeOf(err) != domain.CodeInvalid {
+			t.Errorf("%s=yes: %v", option, err)
+		}
 	}
 }
 

@@ -56,6 +56,7 @@ var (
 	_ payments.Local      = (*Provider)(nil)
 	_ payments.Courier    = (*Provider)(nil)
 	_ payments.Authorizer = (*Provider)(nil)
+	_ payments.Delayer    = (*Provider)(nil)
 )
 
 // Name implements payments.Provider.
@@ -69,6 +70,7 @@ func (p *Provider) Page(o payments.Opening) (domain.PayPage, error) {
 	url, err := p.links.URL(PayLink{
 		Order: o.Order, AmountMinor: o.AmountMinor, Currency: o.Currency, ExpiresAt: o.ExpiresAt.Truncate(time.Millisecond),
 		ReturnURL: o.ReturnURL, Description: o.Description, Authorize: o.Authorize,
+		Delayed: o.Processing > 0,
 	})
 	return domain.PayPage{Session: SessionID(o.Order), URL: url}, err
 }
@@ -104,6 +106,9 @@ func (p *Provider) Session(ctx context.Context, session string) (payments.Sessio
 
 // Authorizes implements payments.Authorizer.
 func (p *Provider) Authorizes() bool { return true }
+
+// Delays implements payments.Delayer.
+func (p *Provider) Delays() bool { return true }
 
 // CaptureAuthorized implements payments.Authorizer.
 func (p *Provider) CaptureAuthorized(ctx context.Context, session string) (domain.ExpireOutcome, error) {

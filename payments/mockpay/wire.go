@@ -24,10 +24,11 @@ const ListLimitMax = 1000
 // SessionStatus is the state of a payment session.
 type SessionStatus string
 
-// The states of a session. A session leaves only open and authorized; what it becomes is
-// decided once. An authorisation that is released, or refused by the bank, has failed.
+// The states of a session. A session leaves only open, processing and authorized; what it
+// becomes is decided once. An authorisation that is released, or refused by the bank, has failed.
 const (
 	SessionOpen       SessionStatus = "open"
+	SessionProcessing SessionStatus = "processing"
 	SessionAuthorized SessionStatus = "authorized"
 
 	SessionCaptured SessionStatus = "captured"
@@ -53,6 +54,8 @@ type Session struct {
 	// it authorised, whatever became of it.
 	Authorize  bool            `json:"authorize,omitempty"`
 	Authorized *domain.Capture `json:"authorized,omitempty"`
+	// Delayed, of the pay link: the payment may be processed for a while.
+	Delayed bool `json:"delayed,omitempty"`
 }
 
 // Opened reports whether anybody ever opened the session's pay page. The provider knows a
@@ -68,6 +71,9 @@ const (
 	OutcomeFailed    Outcome = "failed"
 	OutcomeCanceled  Outcome = "canceled"
 	OutcomeDeclined  Outcome = "declined" // ends the attempt, not the session
+	// OutcomeProcessing begins a payment that is decided later: by OutcomeSucceeded or
+	// OutcomeFailed. Only a session whose pay link says so takes it.
+	OutcomeProcessing Outcome = "processing"
 )
 
 // A PayRequest pays a session, or fails or cancels it, or is declined. Link is the address of
@@ -83,7 +89,7 @@ type PayRequest struct {
 
 // An Expiry answers expire, and what captures or releases an authorisation. Status is
 // SessionExpired or SessionCaptured, and never changes; expire also answers
-// SessionAuthorized, until that is decided.
+// SessionAuthorized or SessionProcessing, until that is decided.
 type Expiry struct {
 	Status  SessionStatus   `json:"status"`
 	Capture *domain.Capture `json:"capture,omitempty"` // when captured or authorized

@@ -82,6 +82,8 @@ const (
 	BreakExpireCaptured    Break = "expire says nothing of a capture"
 	BreakExpireForgets     Break = "expire answers differently the second time"
 	BreakExpireProcessing  Break = "a payment that is processed counts as none"
+	BreakProcessingTold    Break = "a payment that is being processed is told as a success"
+	BreakDelaysAlways      Break = "delayed methods are offered where nobody waits for them"
 	BreakRaceOfExpire      Break = "expire is not atomic with paying"
 	BreakCaptureElsewhere  Break = "a capture names no order"
 	BreakCaptureListed     Break = "a capture is not listed"
@@ -121,6 +123,7 @@ const (
 // Breaks lists every break but none.
 var Breaks = []Break{
 	BreakOpenAgain, BreakSharedSession, BreakPayAfterExpire, BreakExpireCaptured, BreakExpireForgets, BreakExpireProcessing,
+	BreakProcessingTold, BreakDelaysAlways,
 	BreakRaceOfExpire, BreakCaptureElsewhere, BreakCaptureListed, BreakCurrency, BreakRefundKey, BreakRefundSum, BreakRefundUnknown,
 	BreakRefundAmount, BreakForgedEvent, BreakEventID, BreakForeignEvent, BreakAwayIsNo, BreakAwayIsNothing, BreakUnknownSessionIsn,
 	BreakDeclineEnds, BreakDeclineFails, BreakDeclineCaptures,
@@ -139,7 +142,10 @@ func NewMemory() *Memory {
 	}
 }
 
-var _ payments.Authorizer = (*Memory)(nil)
+var (
+	_ payments.Authorizer = (*Memory)(nil)
+	_ payments.Delayer    = (*Memory)(nil)
+)
 
 // Name implements payments.Provider.
 func (m *Memory) Name() string { return MemoryName }
@@ -255,6 +261,9 @@ func (m *Memory) Expire(ctx context.Context, session string) (domain.ExpireOutco
 		return domain.ExpireOutcome{}, nil
 	})
 }
+
+// Delays implements payments.Delayer.
+func (m *Memory) Delays() bool { return true }
 
 // Authorizes implements payments.Authorizer.
 func (m *Memory) Authorizes() bool { return true }
@@ -578,6 +587,8 @@ const (
 	Transfer Deed = "transfer"
 	Arrive   Deed = "arrive"
 	Bounce   Deed = "bounce"
+	// Debit is Transfer by a delayed method, which not every session offers.
+	Debit Deed = "debit"
 	// Dispute is the buyer's bank, which asks a payment back; Win and Lose end that, for
 	// the organiser.
 	Dispute Deed = "dispute"
@@ -619,7 +630,10 @@ func (m *Memory) do(id string, deed Deed) (*Webhook, error) {
 		return m.reverse(s.Capture, deed)
 	}
 	switch {
-	case deed == Transfer && open:
+	case deed == Debit && open && m.Break == BreakProcessingTold:
+		s.Status = payments.SessionProcessing
+		return m.hook("session.paid", id), nil
+	case deed == Transfer && open, deed == Debit && open && (s.opening.Processing > 0 || m.Break == BreakDelaysAlways):
 		s.Status = payments.SessionProcessing
 		return m.hook("session.processing", id), nil
 	case deed == Pay && open && s.opening.Authorize && m.Break != BreakAuthorizeTakes:

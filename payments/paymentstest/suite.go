@@ -78,6 +78,7 @@ var Promises = []Promise{
 	{"a session that failed or was left takes no money", checkEnded},
 	{"a decline ends an attempt, not the session", checkDeclined},
 	{"a payment that is processed is not decided", checkProcessing},
+	{"delayed methods are offered where the opening says so, and told once they are decided", checkDelayed},
 	{"what is authorised is captured once, on request", checkAuthorized},
 	{"what is released is never captured", checkReleased},
 	{"capture and release are atomic with each other", checkCaptureOrRelease},
@@ -435,6 +436,65 @@ func checkProcessing(ctx context.Context, s *Subject) error {
 		outcome, err := s.Provider.Expire(ctx, page.Session)
 		if err != nil || outcome.Captured != (end == Arrive) {
 			return fmt.Errorf("expire after %s: %+v, %v", end, outcome, told(err))
+		}
+	}
+	return nil
+}
+
+func checkDelayed(ctx context.Context, s *Subject) error {
+	if p, ok := s.Provider.(payments.Delayer); !ok || !p.Delays() {
+		return nil
+	}
+	page, err := s.opened(ctx, opening())
+	if err != nil {
+		return err
+	}
+	if err := s.Do(ctx, page, Debit); err == nil {
+		return errors.New("a delayed method was offered for seats that nobody keeps so long")
+	}
+	if err := s.mustStayUnpaid(ctx, page); err != nil {
+		return err
+	}
+	for end, want := range map[Deed]domain.PaymentEventType{Arrive: domain.PaymentSucceeded, Bounce: domain.PaymentFailed} {
+		o := opening()
+		o.Processing = 3 * 24 * time.Hour
+		if page, err = s.opened(ctx, o); err != nil {
+			return err
+		}
+		if err := s.Do(ctx, page, Debit); err != nil {
+			return fmt.Errorf("pay by a delayed method: %w", err)
+		}
+		found, err := s.Provider.Session(ctx, page.Session)
+		if err != nil || found.Status != payments.SessionProcessing || found.Capture != nil {
+			return fmt.Errorf("a session whose payment is delayed reads %+v, %v", found, told(err))
+		}
+		for range 2 {
+			if _, err := s.Provider.Expire(ctx, page.Session); !domain.IsUnknown(err) || !errors.Is(err, payments.ErrProcessing) {
+				return fmt.Errorf("expire while it is processed: %v, want an unknown error that wraps ErrProcessing", told(err))
+			}
+		}
+		if err := s.mustList(ctx, page.Session, 0); err != nil {
+			return err
+		}
+		if err := s.Do(ctx, page, end); err != nil {
+			return err
+		}
+		// The first event is the end's: that it is processed is no news.
+		_, event, err := s.event(ctx)
+		for err == nil && event.Type == domain.PaymentDeclined { // an attempt of it, at some providers
+			_, event, err = s.event(ctx)
+		}
+		if err != nil || event.Type != want || event.Order != o.Order || event.Session != page.Session || !event.Usable() {
+			return fmt.Errorf("after %s the event is %+v, %v", end, event, told(err))
+		}
+		outcome, err := s.Provider.Expire(ctx, page.Session)
+		if err != nil || outcome.Captured != (end == Arrive) {
+			return fmt.Errorf("expire after %s: %+v, %v", end, outcome, told(err))
+		}
+		if end == Bounce {
+			if err := s.mustStayUnpaid(ctx, page); err != nil {
+				return fmt.Errorf("after %s: %w", end, err)
+			}
 		}
 	}
 	return nil

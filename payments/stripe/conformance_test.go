@@ -46,7 +46,9 @@ func TestStripeKeepsThePromises(t *testing.T) {
 	paymentstest.Run(t, func(t *testing.T) *paymentstest.Subject {
 		double := newDouble(t)
 		network := &paymentstest.Network{RoundTripper: double.Client().Transport}
-		provider := open(t, double, func(o *stripe.Options) { o.HTTP = &http.Client{Transport: network} })
+		provider := open(t, double, func(o *stripe.Options) {
+			o.HTTP, o.DelayedMethods = &http.Client{Transport: network}, []string{"sepa_debit", "boleto"}
+		})
 		return double.Subject(provider, network)
 	})
 }
@@ -92,6 +94,7 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 		"the key as the webhook secret": {func(o *stripe.Options) { o.WebhookSecrets = []string{o.Key} }, "begins with whsec_"},
 		"no shop":                       {func(o *stripe.Options) { o.Shop = "" }, "shop's name"},
 		"a method that takes days":      {func(o *stripe.Options) { o.Methods = []string{"card", "sepa_debit"} }, `"sepa_debit"`},
+		"a delayed method that is none": {func(o *stripe.Options) { o.DelayedMethods = []string{"sepa_debit", "card"} }, `"card"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := stripe.Options{Key: stripetest.Key, WebhookSecrets: []string{stripetest.WebhookSecret}, Shop: "tickets.example"}

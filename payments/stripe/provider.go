@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
@@ -49,9 +50,12 @@ type Options struct {
 	Shop string
 	// Methods are the ways to pay. Empty: cards, with Apple Pay and Google Pay.
 	Methods []string
-	URL     string           // of the API; empty: Stripe's
-	HTTP    *http.Client     // nil: one with this package's limits
-	Now     func() time.Time // the clock for checking webhooks' timestamps; nil: time.Now
+	// DelayedMethods are ways to pay whose money takes days. They are offered beside Methods,
+	// in sales that keep the seats so long.
+	DelayedMethods []string
+	URL            string           // of the API; empty: Stripe's
+	HTTP           *http.Client     // nil: one with this package's limits
+	Now            func() time.Time // the clock for checking webhooks' timestamps; nil: time.Now
 }
 
 var (
@@ -70,6 +74,13 @@ var immediate = map[string]bool{
 	"swish": true, "klarna": true, "kr_card": true, "kakao_pay": true, "naver_pay": true, "payco": true, "samsung_pay": true,
 }
 
+// delayed lists the methods whose payment is decided days later, and that a session takes without any more settings.
+// A voucher says how long it can be paid with: at most so many days.
+var delayed = map[string]struct{ voucherDaysMax int64 }{
+	"us_bank_account": {}, "sepa_debit": {}, "bacs_debit": {}, "au_becs_debit": {}, "multibanco": {},
+	"boleto": {voucherDaysMax: 60}, "konbini": {voucherDaysMax: 60}, "oxxo": {voucherDaysMax: 7},
+}
+
 func (o Options) check() error {
 	switch {
 	case !keyPattern.MatchString(o.Key):
@@ -86,7 +97,12 @@ func (o Options) check() error {
 	}
 	for _, method := range o.Methods {
 		if !immediate[method] {
-			return fmt.Errorf("payment method %q is not one that Stripe decides at once, or is not known: no hold would last until its money comes", method)
+			return fmt.Errorf("payment method %q is not one that Stripe decides at once, or is not known: no hold would last until its money comes. See STRIPE_DELAYED_METHODS", method)
+		}
+	}
+	for _, method := range o.DelayedMethods {
+		if _, known := delayed[method]; !known {
+			return fmt.Errorf("payment method %q is not one of those whose money takes days: %s", method, strings.Join(slices.Sorted(maps.Keys(delayed)), ", "))
 		}
 	}
 	return nil
@@ -100,10 +116,15 @@ type Provider struct {
 	methods []*string
 	// authorizing are those of the methods that can be captured later.
 	authorizing []*string
-	hooks       hooks
+	// delaying are offered where the seats are kept while a payment is processed.
+	delaying []string
+	hooks    hooks
 }
 
-var _ payments.Pricer = (*Provider)(nil)
+var (
+	_ payments.Pricer  = (*Provider)(nil)
+	_ payments.Delayer = (*Provider)(nil)
+)
 
 // New makes the adapter. It calls nobody.
 func New(o Options) (*Provider, error) {
@@ -129,6 +150,7 @@ func New(o Options) (*Provider, error) {
 		methods: stripe.StringSlice(o.Methods),
 
 		authorizing: stripe.StringSlice(slices.DeleteFunc(slices.Clone(o.Methods), func(method string) bool { return !capturable[method] })),
+		delaying:    o.DelayedMethods,
 		hooks:       newHooks(o.WebhookSecrets, o.Now),
 	}, nil
 }
@@ -189,6 +211,9 @@ func (p *Provider) Open(ctx context.Context, o payments.Opening) (domain.PayPage
 	if o.Authorize && !p.Authorizes() {
 		return domain.PayPage{}, domain.Invalid("authorize", "none of the payment methods can be captured later: STRIPE_METHODS needs one such as card")
 	}
+	if o.Authorize && o.Processing > 0 {
+		return domain.PayPage{}, domain.Invalid("authorize", "cannot be combined with delayed methods")
+	}
 	ctx, cancel := context.WithTimeout(ctx, payments.CallTimeout)
 	defer cancel()
 	session, err := p.client.V1CheckoutSessions.Create(ctx, p.openingParams(o, amount))
@@ -234,11 +259,41 @@ func (p *Provider) openingParams(o payments.Opening, amount int64) *stripe.Check
 		params.PaymentMethodTypes = p.authorizing
 		params.PaymentIntentData.CaptureMethod = stripe.String(string(stripe.PaymentIntentCaptureMethodManual))
 	}
+	if o.Processing > 0 {
+		p.offerDelayed(params, o.Processing)
+	}
 	if expires := o.ExpiresAt.Add(sessionAfterHold); expires.Sub(p.hooks.now()) < sessionMax-time.Hour {
 		params.ExpiresAt = stripe.Int64(expires.Unix())
 	} // else Stripe's own, after 24 hours
 	params.SetIdempotencyKey(fmt.Sprintf("%s/%s/%d", p.shop, o.Order, o.Attempt))
 	return params
+}
+
+// Delays implements payments.Delayer.
+func (p *Provider) Delays() bool { return len(p.delaying) > 0 }
+
+// offerDelayed adds the methods whose money takes days. A voucher can be paid with as long as the seats are kept, in
+// whole days, and for one day at least.
+func (p *Provider) offerDelayed(params *stripe.CheckoutSessionCreateParams, kept time.Duration) {
+	params.PaymentMethodTypes = slices.Concat(params.PaymentMethodTypes, stripe.StringSlice(p.delaying))
+	for _, method := range p.delaying {
+		most := delayed[method].voucherDaysMax
+		if most == 0 {
+			continue
+		}
+		if params.PaymentMethodOptions == nil {
+			params.PaymentMethodOptions = &stripe.CheckoutSessionCreatePaymentMethodOptionsParams{}
+		}
+		days := stripe.Int64(max(1, min(most, int64(kept/(24*time.Hour)))))
+		switch method {
+		case "boleto":
+			params.PaymentMethodOptions.Boleto = &stripe.CheckoutSessionCreatePaymentMethodOptionsBoletoParams{ExpiresAfterDays: days}
+		case "konbini":
+			params.PaymentMethodOptions.Konbini = &stripe.CheckoutSessionCreatePaymentMethodOptionsKonbiniParams{ExpiresAfterDays: days}
+		case "oxxo":
+			params.PaymentMethodOptions.OXXO = &stripe.CheckoutSessionCreatePaymentMethodOptionsOXXOParams{ExpiresAfterDays: days}
+		}
+	}
 }
 
 // Expire implements payments.Provider. Stripe expires only an open session; it is atomic with paying.

@@ -56,7 +56,7 @@ function offer({ order, token, items, amount, currency, hold_expires_at: until }
     setOff(button, true);
     const { status, code } = await ask(`/v1/orders/${order}/cancel`, { method: 'POST', headers: { Authorization: `Bearer ${token}` } });
     setOff(button, false);
-    if (code === 'already_paid') {
+    if (code === 'already_paid' || code === 'payment_processing') {
       location.assign(shown.querySelector('a').href);
     } else if (status !== 200 && status !== 404) {
       say(message, 'warn', t('The cancellation did not come through'), t('Please try again.'));

@@ -95,8 +95,10 @@ function draw(next) {
   fill('sale', order.sale_name);
   fill('amount', money(order.amount, order.currency));
   fields('again').forEach((a) => { a.href = `/sales/${encodeURIComponent(order.sale)}`; });
-  if (mustAsk()) {
-    drawAsking(false);
+  const isOnItsWay = order.status === 'held' && Boolean(order.processing);
+  if (isOnItsWay) wentToPay(); // perhaps in another browser
+  if (isOnItsWay || mustAsk()) {
+    drawAsking(isOnItsWay, order.processing ? order.seats_kept_until : undefined);
     return;
   }
   const isFree = costsNothing();
@@ -332,7 +334,7 @@ root.querySelector('[data-action="cancel"]').addEventListener('click', async ({ 
   setOff(button, true);
   const { status, code } = await ask(`/v1/orders/${id}/cancel`, { method: 'POST', headers });
   setOff(button, false);
-  if (status !== 200 && code !== 'already_paid') say(`${t('The cancellation did not come through')}. ${t('Please try again.')}`);
+  if (status !== 200 && code !== 'already_paid' && code !== 'payment_processing') say(`${t('The cancellation did not come through')}. ${t('Please try again.')}`);
   await look();
 });
 
@@ -387,10 +389,13 @@ async function look() {
 }
 
 /** Shows that nobody knows yet whether the buyer paid. There is nothing to press: paying again would be wrong. */
-function drawAsking(isProcessing) {
+function drawAsking(isProcessing, keptUntil) {
   const section = root.querySelector('[data-state="asking"]');
   show('asking');
-  setText(section.querySelector('[data-field="asking"]'), isProcessing ? section.dataset.processing : section.dataset.unknown);
+  setText(section.querySelector('h1'), keptUntil ? section.dataset.onItsWay : section.dataset.heading);
+  let text = isProcessing ? section.dataset.processing : section.dataset.unknown;
+  if (keptUntil) text = t('We keep your seats for you until %s. Your tickets appear here as soon as the money has arrived; if it does not arrive, the seats go back. Please do not pay again.', timeText(keptUntil));
+  setText(section.querySelector('[data-field="asking"]'), text);
   document.title = `${section.querySelector('h1').textContent} · ${t('Box office')}`;
   drawn = '';
 }
@@ -407,13 +412,13 @@ async function askWhetherPaid(wait) {
   }
   if (status === 202) say('');
   else say(t('We cannot reach the box office right now. Your order is safe; this page keeps trying.'));
-  drawAsking(body?.payment === 'processing');
+  drawAsking(body?.payment === 'processing', body?.seats_kept_until);
   return Math.max(wait, retryAfter);
 }
 
 /** Waits until it is known whether a buyer who went to pay has paid. */
 async function settlePayment() {
-  drawAsking(false);
+  if (!order?.processing) drawAsking(false);
   for (let wait = POLL_MIN_MS; mustAsk(); wait = Math.min(wait * 1.5, ASK_MAX_MS)) {
     const again = await askWhetherPaid(wait);
     if (again === 0) return;

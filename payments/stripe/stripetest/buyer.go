@@ -55,6 +55,21 @@ func (s *Server) Transfer(id string) error {
 	})
 }
 
+// delayed are methods whose money takes days, as far as tests go.
+var delayed = []string{"sepa_debit", "us_bank_account", "boleto"}
+
+// Debit is Transfer by a method whose money takes days, if the session offers one.
+func (s *Server) Debit(id string) error {
+	s.mu.Lock()
+	one := s.session(id)
+	isOffered := one != nil && slices.ContainsFunc(one.methods, func(method string) bool { return slices.Contains(delayed, method) })
+	s.mu.Unlock()
+	if !isOffered {
+		return ErrClosed
+	}
+	return s.Transfer(id)
+}
+
 // Arrive is the money of a transfer.
 func (s *Server) Arrive(id string) error {
 	return s.act(id, "complete", func(one *session) {

@@ -18,6 +18,7 @@ type session struct {
 	metadata, paymentMetadata                            map[string]string
 	payment                                              *payment // from the first attempt on
 	manual                                               bool     // its payment is captured later
+	methods                                              []string // that it offers
 }
 
 type payment struct {
@@ -96,6 +97,9 @@ func (s *Server) createSession(form url.Values) answer {
 		name: form.Get(item + "[product_data][name]"), returnURL: form.Get("success_url"), created: now, expires: expires,
 		metadata: metadata(form, "metadata"), paymentMetadata: metadata(form, "payment_intent_data[metadata]"),
 		manual: form.Get("payment_intent_data[capture_method]") == "manual",
+	}
+	for i := 0; form.Has(fmt.Sprintf("payment_method_types[%d]", i)); i++ {
+		opened.methods = append(opened.methods, form.Get(fmt.Sprintf("payment_method_types[%d]", i)))
 	}
 	s.sessions[opened.id] = opened
 	s.opened = append(s.opened, opened)

@@ -22,7 +22,7 @@ func (s *Server) Subject(provider payments.Provider, network *paymentstest.Netwo
 		Do: func(_ context.Context, page domain.PayPage, deed paymentstest.Deed) error {
 			return map[paymentstest.Deed]func(string) error{
 				paymentstest.Pay: s.Pay, paymentstest.Transfer: s.Transfer, paymentstest.Arrive: s.Arrive, paymentstest.Bounce: s.Bounce,
-				paymentstest.Decline: s.Decline,
+				paymentstest.Decline: s.Decline, paymentstest.Debit: s.Debit,
 				paymentstest.Dispute: func(id string) error { return s.Dispute(id, "needs_response") },
 				paymentstest.Win:     func(id string) error { return s.Dispute(id, "won") },
 				paymentstest.Lose:    func(id string) error { return s.Dispute(id, "lost") },
