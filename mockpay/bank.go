@@ -203,6 +203,8 @@ func (b *bank) releaseAuthorized(order domain.OrderID) (mockpay.Expiry, error) {
 	return b.decideAuthorized(order, func(tx *bbolt.Tx, s *sessionRecord, now time.Time) error { return s.release(tx, now) })
 }
 
+// decideAuthorized decides once. A second payment may have captured before: then that is the answer, and what the first had
+// authorised is given up, or nothing could ever end it.
 func (b *bank) decideAuthorized(order domain.OrderID, how func(*bbolt.Tx, *sessionRecord, time.Time) error) (mockpay.Expiry, error) {
 	session, err := b.decide(func(tx *bbolt.Tx) (sessionRecord, *refusal, error) {
 		s, ok, err := loadSession(tx, order)
@@ -218,6 +220,8 @@ func (b *bank) decideAuthorized(order domain.OrderID, how func(*bbolt.Tx, *sessi
 			return s, nil, s.save(tx)
 		case s.Status == mockpay.SessionAuthorized:
 			err = how(tx, &s, now)
+		case s.Status == mockpay.SessionCaptured && s.Authorized != nil:
+			err = dropIndexed(tx, authorizedBucket, authorizationsBucket, s.Authorized.Payment)
 		}
 		return s, nil, err
 	})

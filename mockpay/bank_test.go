@@ -19,6 +19,40 @@ import (
 	"boxoffice/payments/mockpay"
 )
 
+// A second payment is captured while the first is authorised: whichever the box office then asks for, the second is the answer,
+// and nothing stays authorised.
+func TestAnAuthorisationBesideACaptureCanBeEnded(t *testing.T) {
+	for name, decide := range map[string]func(*bank, domain.OrderID) (mockpay.Expiry, error){
+		"captured": (*bank).captureAuthorized, "released": (*bank).releaseAuthorized,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			link := b.link(1)
+			link.Authorize = true
+			if _, err := b.bank.pay(link.Order, mockpay.PayRequest{Outcome: mockpay.OutcomeSucceeded}, &link); err != nil {
+				t.Fatal(err)
+			}
+			second, err := b.bank.capture(link.Order, CaptureRequest{Nth: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // asking again changes nothing
+				got, err := decide(b.bank, link.Order)
+				if err != nil || got.Status != mockpay.SessionCaptured || got.Capture == nil || got.Capture.Payment != second.Payment {
+					t.Fatalf("%+v, %v; want the capture of %s", got, err, second.Payment)
+				}
+			}
+			left, _, err := list[domain.Capture](b.bank, authorizationsBucket, 0, 10)
+			if err != nil || len(left) != 0 {
+				t.Errorf("%v, %v are still authorised", left, err)
+			}
+			if got := b.captures(); len(got) != 1 {
+				t.Errorf("captures: %+v, want the one", got)
+			}
+		})
+	}
+}
+
 func TestASessionIsDecidedOnce(t *testing.T) {
 	type step struct {
 		do   string // visit, expire, an outcome, or "late": the link's time passes
