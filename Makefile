@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint vulncheck chaos chaos-sabotage drill upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint vulncheck chaos chaos-sabotage drill replicas upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -163,6 +163,9 @@ upgrade: $(DEVSTACK) ## from the last release to this tree and back under load, 
 
 rolling: $(DEVSTACK) ## three nodes restart one by one under load, then the audit: what clients had to repeat (LEDGER=, SEED=)
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos rolling -repo .. -ledger $(LEDGER) -seed $(SEED) $(FLAGS)
+
+replicas: $(DEVSTACK) ## three replicas of a real TigerBeetle under load: killed, paused, damaged and recovered, restarted in turn; what buyers notice (SEED=, FLAGS='-only "primary"')
+	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos replicas -repo .. -seed $(SEED) $(FLAGS)
 
 FUZZTIME ?= 1m
 fuzz: ## fuzz every parser of outside bytes, FUZZTIME=1m each: for nights; what is found stays in testdata/fuzz

@@ -17,8 +17,6 @@ import (
 
 	"boxoffice/pace"
 
-	tb "github.com/tigerbeetle/tigerbeetle-go"
-
 	server "boxoffice/mockpay"
 )
 
@@ -128,43 +126,36 @@ func tigerBeetleSilent(ctx context.Context, w *world, _ *load) (string, error) {
 	return fmt.Sprintf("for %s, ready after %s", d, rounded(time.Since(healed))), nil
 }
 
-// TigerBeetle's clients_max is 64: one session more evicts the oldest.
-const (
-	sessions       = 72
-	sessionTimeout = 30 * time.Second
-)
+const sessionTimeout = 30 * time.Second
 
-// sessionsEvicted opens more sessions than the cluster keeps, so that the service's own are evicted.
+// sessionsEvicted opens more sessions than TigerBeetle keeps.
 func sessionsEvicted(ctx context.Context, w *world, _ *load) (string, error) {
-	var opened []tb.Client
-	defer func() {
-		for _, c := range opened {
-			c.Close()
-		}
-	}()
-	for range sessions {
-		c, err := tb.NewClient(tb.ToUint128(0), []string{w.env["TIGERBEETLE_ADDRESS"]})
-		if err != nil {
-			return "", fmt.Errorf("session %d: %w", len(opened)+1, err)
-		}
-		opened = append(opened, c)
-		registered := make(chan error, 1)
-		go func() { registered <- c.Nop() }()
-		select {
-		case <-registered: // with an error if a later session has evicted this one
-		case <-time.After(sessionTimeout):
-			return "", fmt.Errorf("%w: session %d opens within %s", errDidNotHappen, len(opened), sessionTimeout)
-		}
+	return w.evict(ctx, "0", []string{w.env["TIGERBEETLE_ADDRESS"]}, clientsMax)
+}
+
+// evict has so many sessions come that those of the box office's nodes are evicted. A cluster evicts who was silent longest, so
+// the nodes stand still meanwhile.
+func (w *world) evict(ctx context.Context, cluster string, addresses []string, sessions int) (string, error) {
+	const replaced = "ledger session replaced"
+	before := w.countInLogs(replaced)
+	began := time.Now()
+	frozen := signalAll(w.pid(procBoxOffice), sigStop)
+	for _, n := range w.nodes {
+		frozen = append(frozen, signalAll(w.pid(n.name), sigStop)...)
 	}
-	before := w.countInLogs("ledger session replaced")
-	err := await(ctx, backWithin, "the service opens a session again", func() bool { return w.countInLogs("ledger session replaced") > before })
-	if errors.Is(err, errDidNotHappen) && before > 0 {
-		err = nil // it did so while the sessions were opened
+	defer signalEach(frozen, sigContinue)
+	if err := openSessions(ctx, cluster, addresses, sessions); err != nil {
+		return "", err
 	}
+	stood := time.Since(began)
+	signalEach(frozen, sigContinue)
+	goesOn := time.Now()
+	err := await(ctx, backWithin, "each node opens a session again", func() bool { return w.countInLogs(replaced) > before+len(w.nodes) })
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d sessions opened, the service dialled again", sessions), w.awaitAllBack(ctx)
+	text := fmt.Sprintf("the box office stood still for %s while %d others came; new sessions %s after it went on", rounded(stood), sessions, rounded(time.Since(goesOn)))
+	return text, w.awaitAllBack(ctx)
 }
 
 // countInLogs counts the lines of the box office's logs that hold a text.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -68,7 +69,10 @@ type load struct {
 	steadySales int
 	steadySeats int64
 	// plain sales are such that a release before can sell them.
-	plain bool
+	plain     bool
+	people    int    // that buyers come from; 0: emails or steadyEmails
+	atOnceMax int64  // buyers; 0: buyersAtOnceMax
+	holds     *holds // notes how long they wait; nil: nobody asks
 
 	underWay atomic.Int64 // checkouts between their first request and their end
 	came     atomic.Int64
@@ -108,7 +112,7 @@ func (l *load) run(arriving, patient context.Context) error {
 	l.wg.Go(func() {
 		for l.came.Load() < buyersMax && pace.Pause(arriving, l.nextArrival()) == nil {
 			l.came.Add(1)
-			if l.underWay.Load() >= buyersAtOnceMax {
+			if l.underWay.Load() >= cmp.Or(l.atOnceMax, buyersAtOnceMax) {
 				l.record.count("went away")
 				continue
 			}
@@ -181,6 +185,9 @@ func (l *load) newBuyer() *buyer {
 	if l.steadySales > 0 {
 		people = steadyEmails
 	}
+	if l.people > 0 {
+		people = l.people
+	}
 	b := &buyer{load: l, plan: l.choosePlan(), front: l.client.fronts[l.rng.IntN(len(l.client.fronts))], think: time.Duration(l.rng.IntN(1500)) * time.Millisecond}
 	open := l.sales[max(0, len(l.sales)-salesOpen):]
 	b.ask = ask{
@@ -245,11 +252,15 @@ func (b *buyer) place(ctx context.Context) (p client.CheckoutView, held bool) {
 	defer cancel()
 	fronts := b.load.client.fronts
 	n := slices.Index(fronts, b.front)
+	taken := holdTaken{asked: time.Now()}
 	err := insist(ctx, func(ctx context.Context) (err error) {
 		p, err = b.load.client.checkout(ctx, fronts[n%len(fronts)], b.ask)
+		taken.again(err)
 		n++ // a balancer would try another node
 		return err
 	})
+	taken.answered, taken.err = time.Now(), err
+	b.load.holds.add(taken)
 	switch {
 	case err == nil:
 		b.load.record.held(b.ask, p)

@@ -8,7 +8,8 @@
 //	chaos drill      databases and ledger are lost under load, and put back from their backups
 //	chaos upgrade    from a release to this tree and back, under load
 //	chaos rolling    nodes restart one by one under load
-//	chaos list       the faults and the bugs
+//	chaos replicas   the same load on a cluster of three replicas of TigerBeetle, each taken away and brought back
+//	chaos list       the faults, the bugs and the trials of replicas
 //
 // It is not a load test: the rates are small, so that every process can be killed on two
 // cores.
@@ -28,7 +29,7 @@ import (
 	"time"
 )
 
-const usage = `usage: chaos run | sabotage | drill | upgrade | rolling | list [flags]     (make chaos, chaos-sabotage, drill, upgrade, rolling)
+const usage = `usage: chaos run | sabotage | drill | upgrade | rolling | replicas | list [flags]     (make chaos, chaos-sabotage, drill, upgrade, rolling, replicas)
 
 chaos <command> -h lists the flags.
 `
@@ -43,6 +44,7 @@ const (
 type config struct {
 	repo    string
 	dir     string // everything of this run
+	bin     string // programs that are built already; empty: they are built
 	ledger  string
 	seed    uint64
 	seconds int // of faults; 0: each fault once
@@ -54,10 +56,12 @@ type config struct {
 	// auditInterval is how often the schedule audits.
 	auditInterval string
 	race          bool
-	kafka         bool // an Apache Kafka, not a broker of ours
-	short         bool
-	only          *regexp.Regexp
-	from          string // of an upgrade: the release before; empty: chooseFrom decides
+	// withoutFailpoints builds the programs as they are delivered: for what is measured.
+	withoutFailpoints bool
+	kafka             bool // an Apache Kafka, not a broker of ours
+	short             bool
+	only              *regexp.Regexp
+	from              string // of an upgrade: the release before; empty: chooseFrom decides
 }
 
 func main() {
@@ -66,7 +70,7 @@ func main() {
 		os.Exit(2)
 	}
 	commands := map[string]func(context.Context, config) error{
-		"run": run, "sabotage": sabotage, "drill": runDrill, "upgrade": runUpgrade, "rolling": runRolling, "list": list,
+		"run": run, "sabotage": sabotage, "drill": runDrill, "upgrade": runUpgrade, "rolling": runRolling, "replicas": runReplicas, "list": list,
 	}
 	command, found := commands[os.Args[1]]
 	if !found {
@@ -90,13 +94,18 @@ func readConfig(command string, args []string) (config, error) {
 	set := flag.NewFlagSet("chaos "+command, flag.ExitOnError)
 	ledger := set.String("ledger", "auto", "auto (TigerBeetle where it is on PATH), tigerbeetle or embedded")
 	seed := set.Uint64("seed", 0, "decides the faults, their order and the buyers; 0 takes a new one")
-	only := set.String("only", "", "only faults, bugs or losses whose names match this regular `expression`")
+	only := set.String("only", "", "only faults, bugs, losses or trials whose names match this regular `expression`")
 	set.StringVar(&c.repo, "repo", "..", "the box office's checkout")
 	set.StringVar(&c.dir, "dir", "", "where the run's data, logs and report go (default: a new folder of the system's temporary one)")
+	set.StringVar(&c.bin, "bin", "", "of replicas: take boxoffice, mockpay and replay from this `folder` instead of building them")
 	set.IntVar(&c.seconds, "seconds", 0, "for how long faults are begun; 0 goes through all of them, once")
 	set.IntVar(&c.rounds, "rounds", 1, "how often all of that happens on the same data; each round ends with its proof")
 	set.BoolVar(&c.wayBack, "way-back", false, "a last round in which the stack starts anew, under load, without pgpipe")
-	set.Float64Var(&c.rate, "rate", 6, "buyers a second")
+	rate := 6.0
+	if command == "replicas" {
+		rate = 12
+	}
+	set.Float64Var(&c.rate, "rate", rate, "buyers a second")
 	set.IntVar(&c.nodesMax, "nodes", 2, "nodes of the box office on TigerBeetle: 3 is one more worker")
 	set.StringVar(&c.from, "from", "", "of an upgrade: the `commit` or tag to come from; default: the last tag, else the commit of CHANGELOG.md's newest release, else the last one before workers had versions")
 	set.BoolVar(&c.short, "short", false, "short faults")
@@ -164,6 +173,9 @@ func list(_ context.Context, c config) error {
 	w.links.names = []string{toTemporal, toOrders, toTigerBeetle, toMockpay, toWebhooks, toStore, toKafka, toReceiver, toBuyers}
 	for _, f := range faults(w) {
 		fmt.Printf("%-12s %s\n", f.group, f.name)
+	}
+	for _, t := range trials {
+		fmt.Printf("%-12s %s: %s\n", "replicas", t.name, t.what)
 	}
 	for _, b := range bugs {
 		fmt.Printf("%-12s %s → %v\n", "bug", b.name, b.caughtBy)

@@ -216,13 +216,17 @@ func (w *world) heal(ctx context.Context) error {
 }
 
 // prove waits until everything is at rest, and holds everything against everything.
-func (w *world) prove(ctx context.Context, r *report, l *load) error {
+func (w *world) prove(ctx context.Context, r *report, loads ...*load) error {
 	healed := time.Now()
 	// A MockPay that starts sends at once what it had put off for minutes.
 	if _, err := w.killAndAwait(ctx, procMockpay); err != nil {
 		return err
 	}
-	reports, err := w.awaitRest(ctx, l.allSales(), l.record.salesCalledOff(), restWithin)
+	var sales, calledOff []string
+	for _, l := range loads {
+		sales, calledOff = append(sales, l.allSales()...), append(calledOff, l.record.salesCalledOff()...)
+	}
+	reports, err := w.awaitRest(ctx, sales, calledOff, restWithin)
 	if err != nil {
 		return err
 	}

@@ -68,6 +68,8 @@ type world struct {
 
 	// Of a drill: servers that can be put back to an earlier moment; nil: devstack's.
 	ordersServer, temporalServer *databaseServer
+	// cluster are TigerBeetle's replicas, where they are ours; nil: devstack runs one.
+	cluster *cluster
 	// someForgotten: there are orders of which nobody knows any more, and of whose failed payments the provider tells in vain.
 	// Money that was taken is another matter: the audit asks for it.
 	someForgotten bool
@@ -76,13 +78,16 @@ type world struct {
 	noSmallDisk string // why there is none; empty: the data directory is on one
 }
 
-// build compiles the programs with the failpoints in. overlay, if there is one, replaces sources (go help build).
+// build compiles the programs, with the failpoints in. overlay, if there is one, replaces sources (go help build).
 func build(ctx context.Context, c config, into, overlay string) error {
 	return buildPrograms(ctx, c, into, overlay, map[string][]string{".": {"./cmd/boxoffice", "./cmd/mockpay"}, "lab": {"./replay"}})
 }
 
 func buildPrograms(ctx context.Context, c config, into, overlay string, of map[string][]string) error {
-	args := []string{"build", "-buildvcs=false", "-tags", "failpoints", "-o", into + string(os.PathSeparator)}
+	args := []string{"build", "-buildvcs=false", "-o", into + string(os.PathSeparator)}
+	if !c.withoutFailpoints {
+		args = append(args, "-tags", "failpoints")
+	}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
@@ -158,6 +163,9 @@ func (w *world) start(ctx context.Context) error {
 		listen["BOXOFFICE_HOLD_GRACE"] = domain.HoldGraceMin.String()
 		args = append(args, "--temporal-database", w.temporalServer.url())
 	}
+	if w.cluster != nil {
+		listen["TIGERBEETLE_ADDRESS"], listen["TIGERBEETLE_CLUSTER_ID"] = w.cluster.addressList(), clusterID
+	}
 	for _, l := range []struct{ name, upstream string }{
 		{toTemporal, listen["TEMPORAL_ADDRESS"]},
 		{toOrders, orders},
@@ -168,7 +176,7 @@ func (w *world) start(ctx context.Context) error {
 		{toKafka, kafka},
 		{toReceiver, receiver},
 	} {
-		if l.name == toTigerBeetle && w.ledger != ledgerTigerBeetle {
+		if l.name == toTigerBeetle && (w.ledger != ledgerTigerBeetle || w.cluster != nil) {
 			continue
 		}
 		proxy, err := w.links.open(l.name, l.upstream)
@@ -360,7 +368,7 @@ func (w *world) processes() []string {
 	if w.ordersServer == nil {
 		names = append(names, procPostgres)
 	}
-	if w.ledger == ledgerTigerBeetle {
+	if w.ledger == ledgerTigerBeetle && w.cluster == nil {
 		names = append(names, procTigerBeetle)
 	}
 	for _, n := range w.nodes {
