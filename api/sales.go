@@ -39,8 +39,9 @@ func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
 	return out, nil
 }
 
-// definition shows a sale to its organiser.
+// definition shows a sale to its organiser: as it is stored now, because a change is made to what this shows.
 func (s *Server) definition(ctx context.Context, in *saleInput) (*saleOutput, error) {
+	s.Catalog.Forget(in.Sale)
 	sale, err := s.Catalog.Sale(ctx, in.Sale)
 	if err != nil {
 		return nil, err

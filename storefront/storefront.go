@@ -435,26 +435,19 @@ func rowOf(class domain.Class, levels []domain.StockLevel) classRow {
 	return classRow{Class: class}
 }
 
-// organiser is the page on which an organiser steers a queue and cancels a sale. It shows
-// nothing that is not public: its script asks for the organiser's token and keeps it
-// while the tab is open.
+// organiser is the page on which an organiser changes a sale, steers its queue and cancels it.
+// The page itself knows nothing of the sale: its script asks for the organiser's token, keeps
+// it while the tab is open, and reads the sale with it.
 func (p *pages) organiser(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("sale")
 	if !domain.ValidSaleID(id) {
 		p.notFound(w, r)
 		return
 	}
-	data := organiserData{Sale: id}
-	if sale, err := p.Catalog.Sale(r.Context(), id); err == nil { // the script says what is wrong
-		data.Running = sale.Public()
-	}
-	p.render(w, r, http.StatusOK, organiserPage, page{Title: "Organiser", Script: "organiser.js", Data: data})
+	p.render(w, r, http.StatusOK, organiserPage, page{Title: "Organiser", Script: "organiser.js", Data: organiserData{id}})
 }
 
-type organiserData struct {
-	Sale    string
-	Running *domain.Sale // what may be changed while it runs; nil: not known
-}
+type organiserData struct{ Sale string }
 
 // order is the same page for every order that could exist. Its script finds out with the
 // token whether this one does; the token never reaches this handler. The exception is an

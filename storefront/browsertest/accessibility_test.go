@@ -183,6 +183,18 @@ func states() []state {
 			v.open(s.URL + "/queue/" + waitingPlace + "/basket")
 		}},
 		{name: "organiser", enter: at("/organiser/sales/concert"), ready: isShown("#login")},
+		{name: "organiser, all forms", sale: func(sale *domain.Sale) {
+			withAll(sale)
+			sale.Classes[1].Hidden, sale.CodeLedger = true, 99
+		}, ready: "document.getElementById('image-now').naturalWidth > 0 && " + isShown(".theirs"), enter: func(s *shop, v *visitor) {
+			v.organise(s, "#facts-panel", "#image-panel", "#terms-panel", "#codes-panel")
+			v.put("codes-number", "2")
+			v.click("#codes-form .pay-row button")
+			v.wait(isShown("#codes-list"))
+			v.put("fact-description", "Mine.")
+			s.somebodyElse(func(e *domain.Editable) { e.Facts.Description = "Theirs." })
+			v.click(saveFacts)
+		}},
 	}
 }
 
@@ -293,10 +305,11 @@ const focused = `(() => {
   const seen = window.walked ??= [];
   const before = seen[seen.length - 1];
   const again = seen.includes(e);
+  const inside = again && e === before; // the next part of a date
   if (!again) seen.push(e);
   return {
     name: e.tagName + '#' + e.id + '.' + e.className + ' ' + (e.textContent || e.name || '').trim().slice(0, 40),
-    again,
+    again, inside,
     inView: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
     outlined: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
     inOrder: !before || again || Boolean(before.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING),
@@ -304,12 +317,12 @@ const focused = `(() => {
 })()`
 
 type focus struct {
-	Name                             string
-	Again, InView, Outlined, InOrder bool
+	Name                                     string
+	Again, Inside, InView, Outlined, InOrder bool
 }
 
 // focusesMax is more than any page has to press.
-const focusesMax = 80
+const focusesMax = 250
 
 // walk goes through a page with the Tab key.
 func (v *visitor) walk() {
@@ -323,6 +336,9 @@ func (v *visitor) walk() {
 	for range focusesMax {
 		v.press(kb.Tab)
 		at := value[*focus](v, focused)
+		if at != nil && at.Inside {
+			continue
+		}
 		if at == nil || at.Again { // past the end, and perhaps around
 			break
 		}

@@ -40,6 +40,7 @@ type shop struct {
 	places    map[string]waitingroom.Place
 	codes     map[string]string     // presale codes that are good → the key that used it, empty: none
 	classCode string                // for hidden classes; empty: none
+	made      domain.ClassCodeUses  // codes that the organiser made
 	losing    int                   // how many answers to joins with a code will be lost
 	holds     int                   // orders that were held
 	draw      waitingroom.RoomState // what the room's draw is
@@ -93,7 +94,7 @@ func open(t *testing.T, change ...func(*domain.Sale)) *shop {
 		t.Fatal(err)
 	}
 	sale := &domain.Sale{
-		ID: "concert", Name: "Concert", Currency: "EUR", BuyerLimit: 6, HoldTimeout: 10 * time.Minute,
+		ID: "concert", Name: "Concert", Currency: "EUR", BuyerLimit: 6, HoldTimeout: 10 * time.Minute, Version: 1,
 		Classes: []domain.Class{
 			{Name: "VIP", PriceMinor: 6500, Capacity: 20, Ledger: ledgerOfVIP},
 			{Name: longName, PriceMinor: 123_456_00, Capacity: 100, Ledger: ledgerOfLong},

@@ -1,18 +1,18 @@
 // The organiser's page, what may be changed while a sale runs: its classes get more or fewer
 // tickets, and it is ended early and opened again.
 import { isOff, setOff, uuidv7 } from './common.js';
+import { onSale, readSale } from './organiser-definition.js';
 
-const root = document.getElementById('organiser');
-const sale = root.dataset.sale;
+const sale = document.getElementById('organiser').dataset.sale;
 const endSale = document.getElementById('end-sale');
 const endButton = document.getElementById('end-button');
-const capacity = document.getElementById('capacity'); // missing where the page did not find the sale
+const capacity = document.getElementById('capacity');
 const classOf = document.getElementById('capacity-class');
 const to = document.getElementById('capacity-to');
 const capacityButton = document.getElementById('capacity-button');
 
 let admin = null; // asks as the organiser
-let ended = root.dataset.ended === 'true';
+let ended = false;
 let wish = null; // the change under way: {key, class, to}. The same wish is the same change.
 
 function say(where, text, kind = 'warn') {
@@ -33,20 +33,31 @@ function drawEnd() {
   endButton.textContent = ended ? 'Go on selling' : 'Stop selling';
 }
 
-const drawCapacity = () => { to.value = classOf.selectedOptions[0].dataset.capacity; };
+const chosen = () => classOf.selectedOptions[0];
+const drawCapacity = () => { to.value = chosen().dataset.capacity; };
+
+/** Takes the sale as it is now: hidden classes too. What is being typed stays. */
+onSale((view) => {
+  ended = Boolean(view.ended_at);
+  drawEnd();
+  const [before, isTyped] = [classOf.value, classOf.value && to.value !== chosen().dataset.capacity];
+  classOf.replaceChildren(...view.classes.map((c) => {
+    const option = new Option(`${c.label || c.class}${c.hidden ? ' (hidden)' : ''}`, c.class);
+    option.dataset.capacity = c.capacity;
+    return option;
+  }));
+  classOf.value = before || view.classes[0].class;
+  if (!isTyped) drawCapacity();
+});
 
 /** Shows it. */
 export function showRunning(asOrganiser) {
   admin = asOrganiser;
-  if (!capacity) return;
-  drawEnd();
-  drawCapacity();
   endSale.hidden = capacity.hidden = false;
 }
 
 export function hideRunning() {
-  endSale.hidden = true;
-  if (capacity) capacity.hidden = true;
+  endSale.hidden = capacity.hidden = true;
 }
 
 endSale.addEventListener('submit', async (event) => {
@@ -58,17 +69,18 @@ endSale.addEventListener('submit', async (event) => {
   if (answer.status === 200) {
     ended = Boolean(answer.body.ended_at);
     drawEnd();
+    readSale(); // the forms go by its new version
     say('end-message', ended ? 'The sale is stopped. Within five seconds every part of the box office knows.' : 'The sale goes on.', '');
   } else if (isOpenEnded(answer)) say('end-message', NO_ANSWER);
   else say('end-message', answer.body.detail ?? answer.body.title ?? 'It was refused.', 'bad');
 });
 
-classOf?.addEventListener('change', () => {
+classOf.addEventListener('change', () => {
   drawCapacity();
   say('capacity-message', '');
 });
 
-capacity?.addEventListener('submit', async (event) => {
+capacity.addEventListener('submit', async (event) => {
   event.preventDefault();
   if (isOff(capacityButton)) return;
   const number = Number(to.value);
@@ -84,6 +96,7 @@ capacity?.addEventListener('submit', async (event) => {
   if (answer.status === 200) {
     const { class: name, before, capacity: now } = answer.body;
     [...classOf.options].find((option) => option.value === name).dataset.capacity = now;
+    readSale();
     say('capacity-message', `Class ${name} has ${now} tickets now; it had ${before}.`, '');
   } else say('capacity-message', answer.body.detail ?? answer.body.title ?? 'It was refused.', 'bad');
 });

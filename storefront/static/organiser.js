@@ -1,7 +1,11 @@
-// The organiser's page: steers the queue, cancels an order or a whole sale, and follows how the money goes back.
+// The organiser's page: changes the sale, steers its queue, cancels an order or all of it, and follows how the money goes back.
 import { Kept, ask, isOff, setOff, sleep, timeText } from './common.js';
+import { readSale } from './organiser-definition.js';
+import { hideCodes, showCodes } from './organiser-codes.js';
+import { hideFacts, showFacts } from './organiser-facts.js';
 import { hideFigures, showFigures } from './organiser-figures.js';
 import { hideForecast, showForecast } from './organiser-forecast.js';
+import { hideImage, showImage } from './organiser-image.js';
 import { hideQueue, showQueue } from './organiser-queue.js';
 import { hideRunning, showRunning } from './organiser-running.js';
 
@@ -19,9 +23,24 @@ const trouble = document.getElementById('trouble');
 const kept = new Kept('sessionStorage', 'boxoffice.organiser');
 const admin = (path, method = 'GET', body = undefined, headers = {}) => ask(path, {
   method,
-  headers: { Authorization: `Bearer ${kept.get() ?? ''}`, ...(body && { 'Content-Type': 'application/json' }), ...headers },
-  body: body && JSON.stringify(body),
+  headers: { Authorization: `Bearer ${kept.get() ?? ''}`, ...(body && { 'Content-Type': body instanceof Blob ? body.type : 'application/json' }), ...headers },
+  body: body && (body instanceof Blob ? body : JSON.stringify(body)),
 });
+
+/** The forms over the sale's definition. */
+function hideSale() {
+  hideFacts();
+  hideImage();
+  hideCodes();
+  hideRunning();
+}
+
+function showSale() {
+  showFacts();
+  showImage();
+  showCodes(admin);
+  showRunning(admin);
+}
 
 function say(text, where = trouble, kind = 'warn') {
   where.hidden = !text;
@@ -42,7 +61,7 @@ function draw(view) {
   cancelOrder.hidden = true; // all orders are being canceled
   hideQueue();
   hideForecast();
-  hideRunning();
+  hideSale();
   const { checkouts, orders, tickets } = view;
   const stage = document.getElementById('stage');
   if (stage.textContent !== STAGES[view.stage]) stage.textContent = STAGES[view.stage] ?? view.stage;
@@ -93,7 +112,7 @@ async function look() {
     login.hidden = false;
     cancelSale.hidden = cancelOrder.hidden = true;
     hideQueue();
-    hideRunning();
+    hideSale();
     hideFigures();
     hideForecast();
     say('This token is not the organiser’s.');
@@ -121,7 +140,7 @@ async function offer() {
   showFigures(admin);
   showForecast(admin);
   showQueue(admin);
-  showRunning(admin);
+  if (await readSale(admin)) showSale();
   return false;
 }
 
