@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -32,6 +33,11 @@ type Options struct {
 	// address in a sale. Optional.
 	PerBuyer ratelimit.Rate
 
+	// Cells are the names of the cells beside the default one. Optional; CellOf is needed with
+	// them: it names the cell of an order, the default one if nobody can say.
+	Cells  []string
+	CellOf func(ctx context.Context, order domain.OrderID) string
+
 	InFlightMax int // optional: the ceiling of the adaptive bound
 	InFlightMin int // optional: its floor
 	InLineMax   int // how many may wait in line under it; 0: none
@@ -45,6 +51,9 @@ func (o *Options) validate() error {
 	if err := domain.Needed("admission", needed); err != nil {
 		return err
 	}
+	if len(o.Cells) > 0 && o.CellOf == nil {
+		return errors.New("admission: Cells need CellOf")
+	}
 	if o.InFlightMax < 0 || o.InFlightMin < 0 || o.InLineMax < 0 {
 		return errors.New("admission: a maximum in the options is negative")
 	}
@@ -56,13 +65,15 @@ func (o *Options) validate() error {
 
 // Admission stands between clients and the engine. It is safe for concurrent use.
 type Admission struct {
-	// Breakers of the parts that requests wait for, for callers that use one of them
-	// without Admission.
-	Breakers Breakers
+	*engine // of the default cell
+
+	others    map[string]*engine // of other cells
+	cells     []string           // their names
+	elsewhere *engine            // for cells that this node does not have
+	cellOf    func(ctx context.Context, order domain.OrderID) string
 
 	catalog *Catalog
 	gate    *gate
-	bound   *adaptiveBound // limits the checkouts in the engine
 	byBuyer *ratelimit.Buckets[domain.BuyerID]
 	lookups chan struct{}           // limits the refusals that first look their key up
 	tries   *lru.Cache[string, int] // key of a token → how many of its tries were refused
@@ -91,10 +102,11 @@ func New(o Options) (*Admission, error) {
 		o.MaySell = func() error { return nil }
 	}
 	a := &Admission{
-		Breakers: newBreakers(o.Log), catalog: o.Catalog, gate: newGate(o.Catalog, o.Books),
-		bound: newAdaptiveBound(o.InFlightMin, o.InFlightMax, o.InLineMax), lookups: make(chan struct{}, o.InFlightMax),
+		cells: slices.Sorted(slices.Values(o.Cells)), cellOf: o.CellOf, elsewhere: newEngine("that is not here", &o),
+		catalog: o.Catalog, gate: newGate(o.Catalog, o.Books), lookups: make(chan struct{}, o.InFlightMax),
 		desk: o.Desk, books: o.Books, rooms: o.Rooms, keys: o.Keys, maySell: o.MaySell,
 	}
+	a.engine, a.others = newEngines(&o)
 	var err error
 	if a.byBuyer, err = ratelimit.New[domain.BuyerID](o.PerBuyer, ratelimit.ClientsMax); err != nil {
 		return nil, err
@@ -108,32 +120,29 @@ func New(o Options) (*Admission, error) {
 	return a, nil
 }
 
-// Interrupted reports whether new checkouts are refused at once right now, because
-// something that they need does not answer: pages may tell their readers.
-func (a *Admission) Interrupted() bool { return a.Breakers.Checkouts.IsOpen() }
-
 // busyFrom is how many checkouts wait for the engine at a time when it is busy. In quiet times there is one, or none.
 const busyFrom = InFlightMin
 
 // IsBusy reports whether buyers wait for the engine. Work that can be late by minutes should leave the machine to them.
 func (a *Admission) IsBusy() bool {
-	_, inFlight, _ := a.bound.state()
+	_, inFlight := a.state()
 	return inFlight >= busyFrom
 }
 
 // State asks a checkout for its state, like Desk, unless that part is away.
 func (a *Admission) State(ctx context.Context, id domain.OrderID) (domain.CheckoutState, error) {
-	return Guard(ctx, a.Breakers.Orders, func() (domain.CheckoutState, error) { return a.desk.State(ctx, id) })
+	return Guard(ctx, a.engineOf(ctx, id).Breakers.Orders, func() (domain.CheckoutState, error) { return a.desk.State(ctx, id) })
 }
 
 // Pay delivers a payment, like Desk. It fails with CodeOverloaded if that part is away.
 // How long it takes moves the limit of the checkouts.
 func (a *Admission) Pay(ctx context.Context, event domain.PaymentEvent) (domain.PayResult, error) {
 	began := time.Now()
-	result, err := Guard(ctx, a.Breakers.Webhooks, func() (domain.PayResult, error) { return a.desk.Pay(ctx, event) })
+	e := a.engineOf(ctx, event.Order)
+	result, err := Guard(ctx, e.Breakers.Webhooks, func() (domain.PayResult, error) { return a.desk.Pay(ctx, event) })
 	if !isRefusedUnasked(err) {
 		now := time.Now()
-		a.bound.webhook(now, now.Sub(began))
+		e.bound.webhook(now, now.Sub(began))
 		a.load.settled(began, now)
 	}
 	return result, err

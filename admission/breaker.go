@@ -125,13 +125,6 @@ type Breakers struct {
 	Database  *Breaker // reading orders and refunds
 }
 
-func newBreakers(log *slog.Logger) Breakers {
-	return Breakers{
-		Checkouts: newBreaker("checkouts", checkoutFailuresMax, log), Webhooks: newBreaker("webhooks", breakerFailuresMax, log),
-		Orders: newBreaker("orders", breakerFailuresMax, log), Database: newBreaker("database", breakerFailuresMax, log),
-	}
-}
-
 // All lists them.
 func (b Breakers) All() []*Breaker {
 	return []*Breaker{b.Checkouts, b.Webhooks, b.Orders, b.Database}

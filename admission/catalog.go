@@ -110,6 +110,16 @@ func (c *Catalog) saleInMemory(id string) *domain.Sale {
 	return entry.value
 }
 
+// cellOf is the cell of a sale, which never changes; the default one's if the sale is not in memory.
+func (c *Catalog) cellOf(id string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if entry, ok := c.sales[id]; ok {
+		return entry.value.Cell
+	}
+	return ""
+}
+
 // keepSale keeps a previously read sale for another saleTTL, unless something newer came
 // meanwhile.
 func (c *Catalog) keepSale(id string, old *domain.Sale) {

@@ -101,8 +101,8 @@ func (a *Admission) RefuseAtOnce(ctx context.Context, r *Request) error {
 	if a.maySell() != nil {
 		return nil // Hold has to say
 	}
-	if a.bound.refuses(time.Now()) {
-		err := a.notAdmitted(byBound, errBoundReached, a.gate.left(sale.ID, order.Lines))
+	if e := a.in(sale.Cell); e.bound.refuses(time.Now()) {
+		err := a.notAdmitted(e, byBound, errBoundReached, a.gate.left(sale.ID, order.Lines))
 		a.load.refused(ctx, err)
 		return err
 	}
@@ -272,7 +272,7 @@ func (a *Admission) known(ctx context.Context, order *domain.Order) (bool, error
 func (a *Admission) start(ctx context.Context, sale *domain.Sale, order *domain.Order, leave permit) (answer domain.HoldAnswer, err error) {
 	began := time.Now()
 	defer func() { leave(time.Since(began), err) }() // even if the Desk panics
-	answer, err = Guard(ctx, a.Breakers.Checkouts, func() (domain.HoldAnswer, error) { return a.desk.Start(ctx, *order) })
+	answer, err = Guard(ctx, a.in(order.Cell).Breakers.Checkouts, func() (domain.HoldAnswer, error) { return a.desk.Start(ctx, *order) })
 	a.load.held(ctx, sale, began, err)
 	if err == nil {
 		a.gate.learn(sale, order, answer.Hold)

@@ -29,37 +29,38 @@ func (a *Admission) admit(ctx context.Context, order *domain.Order) (leave permi
 	if err := a.limitBuyer(order.Buyer); err != nil {
 		return nil, false, err
 	}
-	if err := a.Breakers.Checkouts.refusesAll(); err != nil {
+	e := a.in(order.Cell)
+	if err := e.Breakers.Checkouts.refusesAll(); err != nil {
 		return nil, false, err
 	}
-	patience := a.patience(ctx)
+	patience := e.patience(ctx)
 	if patience < 0 {
-		return nil, false, a.notAdmitted(byDeadline, errNoTimeLeft, seatsUnknown)
+		return nil, false, a.notAdmitted(e, byDeadline, errNoTimeLeft, seatsUnknown)
 	}
-	w, ok := a.bound.enter(time.Now())
+	w, ok := e.bound.enter(time.Now())
 	switch {
 	case !ok:
-		return nil, false, a.notAdmitted(byBound, errBoundReached, a.gate.left(order.SaleID, order.Lines))
-	case w != nil && !a.await(ctx, w, patience):
-		return nil, false, a.notAdmitted(byLine, errWaitedInVain, a.gate.left(order.SaleID, order.Lines))
+		return nil, false, a.notAdmitted(e, byBound, errBoundReached, a.gate.left(order.SaleID, order.Lines))
+	case w != nil && !e.await(ctx, w, patience):
+		return nil, false, a.notAdmitted(e, byLine, errWaitedInVain, a.gate.left(order.SaleID, order.Lines))
 	}
 	return func(took time.Duration, err error) {
 		if err != nil && isAway(err) {
 			took = max(took, 2*holdLatencyTarget) // a quick "no room" does not mean that the engine is fast
 		}
 		saysNothing := errors.Is(ctx.Err(), context.Canceled) || isRefusedUnasked(err) || errors.Is(err, errPermitNotUsed)
-		a.bound.leave(time.Now(), took, !saysNothing)
+		e.bound.leave(time.Now(), took, !saysNothing)
 	}, w != nil, nil
 }
 
 // patience is how long a checkout may wait for a permit and still have time for its hold;
 // negative if it has none left now.
-func (a *Admission) patience(ctx context.Context) time.Duration {
+func (e *engine) patience(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return lineWaitMax
 	}
-	_, _, expected := a.bound.state()
+	_, _, expected := e.bound.state()
 	// If one hold took all the time there is, that must not keep all others out: nothing
 	// would ever show that the engine is well again.
 	expected = min(max(expected, holdLatencyTarget), RequestTimeout/2)
@@ -67,16 +68,16 @@ func (a *Admission) patience(ctx context.Context) time.Duration {
 }
 
 // await reports whether the waiter was let in.
-func (a *Admission) await(ctx context.Context, w *waiter, patience time.Duration) bool {
+func (e *engine) await(ctx context.Context, w *waiter, patience time.Duration) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case <-w.letIn:
 		return true
 	case <-timer.C:
-		return !a.bound.giveUp(w, true)
+		return !e.bound.giveUp(w, true)
 	case <-ctx.Done():
-		return !a.bound.giveUp(w, false)
+		return !e.bound.giveUp(w, false)
 	}
 }
 
@@ -97,9 +98,9 @@ const (
 	byLine     = "turn"
 )
 
-func (a *Admission) notAdmitted(by string, why error, seats int64) error {
+func (a *Admission) notAdmitted(e *engine, by string, why error, seats int64) error {
 	a.metrics.notAdmitted.WithLabelValues(by).Inc()
-	return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: a.bound.retryAfter(seats), Err: why}
+	return &domain.Error{Code: domain.CodeOverloaded, RetryAfter: e.bound.retryAfter(seats), Err: why}
 }
 
 // limitBuyer refuses what a buyer tries too often. It binds no key.

@@ -91,7 +91,7 @@ func (l *load) windows() [len(waitingroom.LoadWindows)]waitingroom.LoadWindow {
 
 // Load is how the checkouts of this node do. Give it to Rooms.
 func (a *Admission) Load() waitingroom.Load {
-	limit, inFlight, _ := a.bound.state()
+	limit, inFlight := a.state()
 	now := a.load.since(time.Now())
 	return waitingroom.Load{
 		InFlight: inFlight, InFlightMax: limit, Windows: a.load.windows(), Direct: a.load.meter.Directs(now), Opens: a.load.meter.Opens(now),

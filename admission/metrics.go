@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,20 +49,11 @@ func newMetrics(meter prometheus.Registerer, a *Admission) (metrics, error) {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_gate_takings", Help: "Orders that the gate remembers of sales that have run short.",
 		}, func() float64 { return float64(a.gate.remembered.Load()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "boxoffice_checkouts_waiting", Help: "Checkouts that wait for the verdict on their hold.",
-		}, func() float64 { _, inFlight, _ := a.bound.state(); return float64(inFlight) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "boxoffice_checkouts_in_line", Help: "Checkouts that wait in line for room under the bound.",
-		}, func() float64 { return float64(a.bound.inLine()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "boxoffice_checkouts_bound", Help: "Checkouts that the engine is given at a time: falls when holds or webhooks get slow.",
-		}, func() float64 { limit, _, _ := a.bound.state(); return float64(limit) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "boxoffice_hold_latency_seconds", Help: "90th percentile of the last half second that had holds.",
-		}, func() float64 { _, _, p90 := a.bound.state(); return p90.Seconds() }),
 	}
-	for _, b := range a.Breakers.All() {
+	for _, e := range a.engines() {
+		all = append(all, e.gauges(len(a.others) > 0)...)
+	}
+	for _, b := range a.AllBreakers() {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "boxoffice_circuit_open", Help: "1 while a part does not answer and requests for it are refused at once.",
 			ConstLabels: prometheus.Labels{"part": b.name},
@@ -78,4 +70,25 @@ func newMetrics(meter prometheus.Registerer, a *Admission) (metrics, error) {
 		}
 	}
 	return m, nil
+}
+
+// gauges show one engine. Where there are several, a label tells them apart.
+func (e *engine) gauges(several bool) []prometheus.Collector {
+	var labels prometheus.Labels
+	if several {
+		labels = prometheus.Labels{"cell": cmp.Or(e.cell, "default")}
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, value)
+	}
+	return []prometheus.Collector{
+		gauge("boxoffice_checkouts_waiting", "Checkouts that wait for the verdict on their hold.",
+			func() float64 { _, inFlight, _ := e.bound.state(); return float64(inFlight) }),
+		gauge("boxoffice_checkouts_in_line", "Checkouts that wait in line for room under the bound.",
+			func() float64 { return float64(e.bound.inLine()) }),
+		gauge("boxoffice_checkouts_bound", "Checkouts that the engine is given at a time: falls when holds or webhooks get slow.",
+			func() float64 { limit, _, _ := e.bound.state(); return float64(limit) }),
+		gauge("boxoffice_hold_latency_seconds", "90th percentile of the last half second that had holds.",
+			func() float64 { _, _, p90 := e.bound.state(); return p90.Seconds() }),
+	}
 }

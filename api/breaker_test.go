@@ -29,7 +29,7 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	}
 	var sale SaleView
 	decode(t, b.do(request{method: "GET", path: "/v1/sales/conference"}), &sale)
-	if !sale.Interrupted || !b.api.Admission.Interrupted() {
+	if !sale.Interrupted || !b.api.Admission.Interrupted("conference") {
 		t.Error("the sale does not say that it is interrupted")
 	}
 	ready := b.do(request{method: "GET", path: "/readyz"})

@@ -29,7 +29,7 @@ const (
 // clients watch it; it runs only while somebody does.
 type hub struct {
 	catalog        *admission.Catalog
-	interrupted    func() bool
+	interrupted    func(saleID string) bool
 	log            *slog.Logger
 	connectionsMax int
 
@@ -46,7 +46,7 @@ type feed struct {
 	last        []byte
 }
 
-func newHub(catalog *admission.Catalog, interrupted func() bool, log *slog.Logger, connectionsMax int) *hub {
+func newHub(catalog *admission.Catalog, interrupted func(saleID string) bool, log *slog.Logger, connectionsMax int) *hub {
 	return &hub{catalog: catalog, interrupted: interrupted, log: log, connectionsMax: connectionsMax, closed: make(chan struct{}), feeds: make(map[string]*feed)}
 }
 
@@ -103,7 +103,7 @@ func (h *hub) poll(ctx context.Context, sale *domain.Sale, f *feed) {
 		case err == nil:
 			view := viewSale(sale.Public(), levels, time.Now())
 			view.Facts = nil // they do not move with the stock, and may be long
-			view.Interrupted = h.interrupted()
+			view.Interrupted = h.interrupted(sale.ID)
 			h.publish(f, view)
 		}
 		failing = err != nil

@@ -290,7 +290,7 @@ func (s *Server) viewPlace(p *waitingroom.Place) PlaceView {
 	return PlaceView{
 		Sale: p.Sale, Status: p.Status, Position: p.Position, Ahead: p.Ahead, Waiting: p.Waiting, Rate: round(p.RatePerSecond),
 		JoinedAt: p.JoinedAt.UTC(), OpensAt: timeOrNil(p.OpensAt), Wait: secondsOrNil(p.Wait), Draw: viewDraw(p.Draw),
-		Late: p.Late, AdmittedUntil: timeOrNil(p.AdmittedUntil), Interrupted: s.interrupted(),
+		Late: p.Late, AdmittedUntil: timeOrNil(p.AdmittedUntil), Interrupted: s.interrupted(p.Sale),
 	}
 }
 

@@ -515,7 +515,7 @@ func TestStreamOfAPlace(t *testing.T) {
 func TestAPlaceSaysThatCheckoutsAreInterrupted(t *testing.T) {
 	b, _ := roomSetup(t)
 	var away atomic.Bool
-	b.api.interrupted = away.Load
+	b.api.interrupted = func(string) bool { return away.Load() }
 	token := b.joined()
 	says := func(body string) bool { return strings.Contains(body, `"interrupted":true`) }
 	if w := b.do(request{method: "GET", path: "/v1/queue/" + token}); says(w.Body.String()) {

@@ -35,7 +35,7 @@ func (s *Server) sale(ctx context.Context, in *saleInput) (*saleOutput, error) {
 		return nil, err
 	}
 	out := &saleOutput{etagOf(sale), viewSale(sale.Public(), levels, time.Now())}
-	out.Body.Interrupted = s.interrupted()
+	out.Body.Interrupted = s.interrupted(sale.ID)
 	return out, nil
 }
 

@@ -105,7 +105,7 @@ type Options struct {
 // Server answers the contract.
 type Server struct {
 	Options
-	interrupted                      func() bool // whether checkouts are refused for the moment
+	interrupted                      func(saleID string) bool // whether checkouts of a sale are refused for the moment
 	admins                           []knownAdmin
 	hub                              *hub
 	placeHub                         *placeHub
@@ -161,7 +161,7 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.Checks = slices.Clone(s.Checks)
-	for _, b := range o.Admission.Breakers.All() {
+	for _, b := range o.Admission.AllBreakers() {
 		s.Checks = append(s.Checks, checkOf(b))
 	}
 	s.placeHub = newPlaceHub(s.placeOf, o.Log, o.QueueConnectionsMax)

@@ -4,12 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"iter"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
+
+	"go.temporal.io/sdk/client"
 
 	"boxoffice/activities"
 	"boxoffice/audit"
@@ -27,7 +28,7 @@ type auditor struct {
 	sources   audit.Sources
 	inspector *audit.Inspector
 	restorer  *restore.Restorer
-	desk      *checkouts.Desk
+	desk      *checkouts.Desks
 	log       *slog.Logger
 }
 
@@ -75,13 +76,9 @@ func (s *service) openAudit(p *parts, fail func(error)) (err error) {
 	if s.role == roleAPI {
 		return nil
 	}
-	w := worker.NewAuditor(p.temporal, &activities.Audits{Auditor: p.auditor}, func(err error) { fail(fmt.Errorf("audit worker: %w", err)) },
-		worker.WithVersion(s.Version))
-	if err := w.Start(); err != nil {
-		return fmt.Errorf("audit worker: %w", err)
-	}
-	s.later(w.Stop)
-	return nil
+	return s.runWorkers(p.links[:1], "audit worker", fail, func(temporal client.Client, onFatal func(error)) startStopper {
+		return worker.NewAuditor(temporal, &activities.Audits{Auditor: p.auditor}, onFatal, worker.WithVersion(s.Version))
+	})
 }
 
 // Audit implements api.Auditor.
@@ -140,7 +137,7 @@ const (
 
 // taker is what the audit needs from the Desk to restart what broke off.
 type taker interface {
-	Unfinished(ctx context.Context) iter.Seq2[domain.Workflow, error]
+	Unfinished(ctx context.Context, sale *domain.Sale) iter.Seq2[domain.Workflow, error]
 	TakeUp(ctx context.Context, u domain.Workflow) (bool, error)
 }
 
@@ -155,7 +152,7 @@ type orderFinder interface {
 // restores it.
 func takeUpBrokenOff(ctx context.Context, desk taker, records orderFinder, log *slog.Logger) {
 	asked, taken := 0, 0
-	for u, err := range desk.Unfinished(ctx) {
+	for u, err := range desk.Unfinished(ctx, nil) {
 		if err != nil || asked == takeUpAsksMax || taken == takeUpMax {
 			return // the audit itself says what it could not read
 		}

@@ -51,6 +51,7 @@ func (c clockCollector) Collect(values chan<- prometheus.Metric) {
 // start was answered.
 type temporalClock struct {
 	watch  *clocks.Watch
+	name   string       // clocks.Temporal, or another cell's
 	asked  atomic.Int64 // when it last looked, in Unix nanoseconds
 	client client.Client
 }
@@ -68,7 +69,7 @@ func (c *temporalClock) started(run client.WorkflowRun, sent, received time.Time
 		defer cancel()
 		about, err := c.client.DescribeWorkflowExecution(ctx, run.GetID(), run.GetRunID())
 		if at := about.GetWorkflowExecutionInfo().GetStartTime(); err == nil && at.IsValid() {
-			c.watch.Note(clocks.Temporal, sent, at.AsTime(), received)
+			c.watch.Note(c.name, sent, at.AsTime(), received)
 		}
 	}()
 }

@@ -68,7 +68,7 @@ func TestTemporalsClockIsReadWhenCheckoutsStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		temporal := &skewedTemporal{ahead: 30 * time.Second, startedAt: map[string]time.Time{}}
 		watch := clocks.New(slog.New(slog.DiscardHandler))
-		timed := timedTemporal{Client: temporal, stages: newStages(prometheus.NewRegistry()), clock: &temporalClock{watch: watch, client: temporal}}
+		timed := timedTemporal{Client: temporal, stages: newStages(prometheus.NewRegistry()), clock: &temporalClock{watch: watch, name: clocks.Temporal, client: temporal}}
 		start := func() {
 			_, err := timed.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{}, nil)
 			if (err != nil) != temporal.fails {

@@ -19,6 +19,7 @@ import (
 
 	"boxoffice/api"
 	"boxoffice/beacon"
+	"boxoffice/cells"
 	"boxoffice/codec"
 	"boxoffice/domain"
 	"boxoffice/ledger"
@@ -73,9 +74,10 @@ type config struct {
 	MockPayURL        string
 	TemporalAddress   string
 	TemporalNamespace string
-	TemporalUIURL     string // optional: the order page links to the workflow there, and the codec serves that page
-	CodecURL          string // BOXOFFICE_CODEC_URL: where `boxoffice codec` listens
-	CodecToken        secret // BOXOFFICE_CODEC_TOKEN: what programs must present to it; empty: it serves no programs
+	Cells             *cells.Rule // TEMPORAL_CELLS, TEMPORAL_CELLS_FOR_NEW_SALES; the default cell is the two above
+	TemporalUIURL     string      // optional: the order page links to the workflow there, and the codec serves that page
+	CodecURL          string      // BOXOFFICE_CODEC_URL: where `boxoffice codec` listens
+	CodecToken        secret      // BOXOFFICE_CODEC_TOKEN: what programs must present to it; empty: it serves no programs
 	DatabaseURL       secret
 	Temporal          client.Options // TLS and credentials, see readTemporal
 	Version           worker.Version // TEMPORAL_DEPLOYMENT_NAME, TEMPORAL_WORKER_BUILD_ID: what workers here are; zero: no versioning
@@ -148,6 +150,9 @@ func readConfig() (config, error) {
 	c.Temporal, err = readTemporal()
 	note(err)
 	c.Version, err = readVersion()
+	note(err)
+	c.Cells, err = cells.Parse(
+		env("TEMPORAL_CELLS", ""), env("TEMPORAL_CELLS_FOR_NEW_SALES", ""), cells.Cell{Address: c.TemporalAddress, Namespace: c.TemporalNamespace})
 	note(err)
 	c.TigerBeetleClusterID, err = ledger.ParseClusterID(env("TIGERBEETLE_CLUSTER_ID", "0"))
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"boxoffice/cells"
 	"boxoffice/pace"
 	"boxoffice/worker"
 )
@@ -32,6 +33,8 @@ const deploymentUsage = `usage: boxoffice deployment COMMAND [flags], with TEMPO
   --wait D        how long set-current and ramp wait for the version's nodes (10s by default), and
                   drained until it is drained (0s by default)
   --json          show: as JSON
+  --cell NAME     in this cell of TEMPORAL_CELLS, instead of the default one: each has its own
+                  current version
 
 docs/upgrade.md has the steps of an upgrade.
 `
@@ -70,6 +73,7 @@ func deployment(ctx context.Context, args []string) error {
 	flags.BoolVar(&call.unversioned, "unversioned", false, "")
 	flags.BoolVar(&call.json, "json", false, "")
 	flags.DurationVar(&call.wait, "wait", -1, "")
+	cellName := flags.String("cell", cells.Default, "")
 	flags.Usage = func() { fmt.Fprint(flags.Output(), deploymentUsage) }
 	for rest := args; ; rest = flags.Args()[1:] { // flags may stand anywhere
 		if err := parseWithArguments(flags, rest); err != nil {
@@ -91,6 +95,11 @@ func deployment(ctx context.Context, args []string) error {
 		return usageError{"TEMPORAL_DEPLOYMENT_NAME is not set: versioning is off here (docs/upgrade.md)"}
 	}
 	call.own = c.Version.BuildID
+	cell, ok := c.Cells.Find(*cellName)
+	if !ok {
+		return usageError{fmt.Sprintf("--cell %q is not in TEMPORAL_CELLS", *cellName)}
+	}
+	c = c.in(cell)
 	temporal, err := c.dialTemporal(ctx, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return err

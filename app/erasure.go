@@ -110,4 +110,4 @@ func (s *service) keeper(p *parts) *erasure.Keeper {
 	}
 }
 
-var _ erasure.Temporal = (*checkouts.Desk)(nil)
+var _ erasure.Temporal = (*checkouts.Desks)(nil)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
 
 	"boxoffice/orders"
 	"boxoffice/worker"
@@ -59,7 +60,22 @@ func migrateOrders(ctx context.Context, c config, log *slog.Logger) error {
 	return err
 }
 
+// setUpTemporal sets up the namespace of each cell. The audit's schedule is in the default cell.
 func setUpTemporal(ctx context.Context, c config, log *slog.Logger) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, cell := range c.Cells.Cells() {
+		g.Go(func() error {
+			err := setUpCell(ctx, c.in(cell), cell.Name == "", log)
+			if err != nil && c.Cells.Several() {
+				err = fmt.Errorf("cell %s: %w", cell.Label(), err)
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func setUpCell(ctx context.Context, c config, schedules bool, log *slog.Logger) error {
 	temporal, err := await(ctx, log, &waiting{}, needsTemporal, func(ctx context.Context) (client.Client, error) {
 		return c.dialTemporal(ctx, log)
 	})
@@ -73,6 +89,10 @@ func setUpTemporal(ctx context.Context, c config, log *slog.Logger) error {
 		}
 		return struct{}{}, worker.CheckSetup(ctx, temporal, c.TemporalNamespace)
 	})
+	if err == nil && !schedules {
+		fmt.Printf("temporal namespace %q at %s: search attributes are there\n", c.TemporalNamespace, c.TemporalAddress)
+		return nil
+	}
 	if err == nil {
 		// Here and not when serve starts: once a release, not on every node, and not
 		// against an operator who has just changed it.

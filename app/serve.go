@@ -172,7 +172,7 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	meter := newMetrics()
 	meter.watch(providers)
 	meter.registry.MustRegister(s.program.Collectors...)
-	store, batcher, temporal, err := s.openAll(ctx, meter)
+	store, batcher, links, err := s.openAll(ctx, meter)
 	if err != nil {
 		return err
 	}
@@ -180,24 +180,25 @@ func (s *service) start(ctx context.Context, fail func(error)) error {
 	if err := checkProviders(ctx, store.Sales, providers); err != nil {
 		s.log.Error("some sales cannot sell, and their refunds wait", "error", err)
 	}
+	if err := checkCells(ctx, store.Sales, s.Cells); err != nil {
+		s.log.Error("some sales cannot sell here, and their refunds wait", "error", err)
+	}
 	book := ledger.NewBook(batcher, ledger.WithHoldGrace(s.HoldGrace))
 	var notices *activities.HoldNotices
 	if s.role == roleAll {
 		notices = activities.NewHoldNotices()
 	}
 	watch := clocks.New(s.log)
-	desk := checkouts.NewDesk(
-		timedTemporal{s.program.Tuning.desk(temporal), meter.stages, &temporalClock{watch: watch, client: temporal}},
-		s.Payloads.DataConverter(),
-		notices,
-		store,
-		providers,
-		book,
-	)
-	desk.Namespace, desk.Reversals, desk.Flagged = s.TemporalNamespace, store, s.flagged(meter)
+	desk := s.newDesks(links, store, book, func(link *cellLink) *checkouts.Desk {
+		clock := &temporalClock{watch: watch, name: link.clock(), client: link.temporal}
+		desk := checkouts.NewDesk(
+			timedTemporal{s.program.Tuning.desk(link.temporal), meter.stages, clock}, s.Payloads.DataConverter(), notices, store, providers, book)
+		desk.Namespace, desk.Reversals, desk.Flagged = link.Namespace, store, s.flagged(meter)
+		return desk
+	})
 	p := &parts{
 		keys: keys, providers: providers, store: store, book: book, batcher: batcher,
-		temporal: temporal, desk: desk, meter: meter, clocks: watch, mails: mails,
+		links: links, desk: desk, meter: meter, clocks: watch, mails: mails,
 		capacities: &capacity.Changes{Store: store, Ledger: book},
 	}
 	s.watchClocks(p)
@@ -243,11 +244,11 @@ func (s *service) watchMoney(store *orders.Store, meter *metrics) {
 // openAll waits for everything at once, so that /readyz names all that is missing. It
 // closes things in the order that their users need: nothing uses the ledger and the
 // database once Temporal's client is gone.
-func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.Store, batcher *ledger.Batcher, temporal client.Client, err error) {
-	g, ctx := errgroup.WithContext(ctx)
+func (s *service) openAll(serving context.Context, meter *metrics) (store *orders.Store, batcher *ledger.Batcher, links []*cellLink, err error) {
+	g, ctx := errgroup.WithContext(serving)
 	g.Go(func() (err error) { store, err = s.openOrders(ctx, meter); return err })
 	g.Go(func() (err error) { batcher, err = s.openLedger(ctx, meter); return err })
-	g.Go(func() (err error) { temporal, err = s.openTemporal(ctx, meter); return err })
+	g.Go(func() (err error) { links, err = s.openCells(ctx, serving, meter); return err })
 	err = g.Wait()
 	if store != nil {
 		s.later(store.Close)
@@ -255,10 +256,10 @@ func (s *service) openAll(ctx context.Context, meter *metrics) (store *orders.St
 	if batcher != nil {
 		s.later(func() { s.closeLedger(batcher) })
 	}
-	if temporal != nil {
-		s.later(temporal.Close)
+	for _, link := range links {
+		s.later(link.temporal.Close)
 	}
-	return store, batcher, temporal, err
+	return store, batcher, links, err
 }
 
 // parts is what the API consists of.
@@ -269,14 +270,16 @@ type parts struct {
 	book       *ledger.Book
 	capacities *capacity.Changes
 	batcher    *ledger.Batcher
-	temporal   client.Client
-	desk       *checkouts.Desk
+	links      []*cellLink
+	desk       *checkouts.Desks
 	meter      *metrics
 	auditor    *auditor
 	clocks     *clocks.Watch
-	mails      *mailing        // nil: buyers get no mail
-	routing    *worker.Routing // nil: no worker runs here
+	mails      *mailing // nil: buyers get no mail
 }
+
+// temporal is the client of the default cell, where what belongs to no sale is.
+func (p *parts) temporal() client.Client { return p.links[0].temporal }
 
 func (s *service) openOrders(ctx context.Context, meter *metrics) (*orders.Store, error) {
 	options := s.program.Tuning.Orders
@@ -311,21 +314,6 @@ func (s *service) warnOfLoggedBuyers(ctx context.Context, store interface {
 	}
 }
 
-func (s *service) openTemporal(ctx context.Context, meter *metrics) (client.Client, error) {
-	return await(ctx, s.log, &s.waiting, needsTemporal, func(ctx context.Context) (client.Client, error) {
-		with := append([]worker.DialOption{worker.WithMetrics(meter.temporal)}, s.temporalSpans()...)
-		c, err := s.dialTemporal(ctx, s.log, append(with, s.program.Tuning.Temporal...)...)
-		if err != nil {
-			return nil, err
-		}
-		if err := worker.CheckSetup(ctx, c, s.TemporalNamespace); err != nil {
-			c.Close()
-			return nil, err
-		}
-		return c, nil
-	})
-}
-
 // flagged tells an operator of an order.
 func (s *service) flagged(meter *metrics) func(activities.Flag, domain.OrderID, error) {
 	return func(flag activities.Flag, order domain.OrderID, why error) {
@@ -335,7 +323,7 @@ func (s *service) flagged(meter *metrics) func(activities.Flag, domain.OrderID, 
 }
 
 func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail func(error)) error {
-	w := worker.New(p.temporal, &activities.Activities{
+	acts := &activities.Activities{
 		Ledger:   timedLedger{p.book, p.meter.stages},
 		Orders:   timedOrders{recorder{Store: p.store, keys: p.keys}, p.meter.stages},
 		Provider: activities.BoundProvider(p.providers, p.providers.Names()...),
@@ -345,15 +333,20 @@ func (s *service) startWorker(p *parts, notices *activities.HoldNotices, fail fu
 		SaleCancel: activities.SaleCancel{
 			Drainer: capacity.Drain{Changes: p.capacities, Drainer: p.book}, Cancellations: p.store, Canceler: p.desk,
 		},
-	}, func(err error) { fail(fmt.Errorf("checkout worker: %w", err)) },
-		append([]worker.Option{worker.WithVersion(s.Version)}, s.program.Tuning.Worker...)...)
-	if err := w.Start(); err != nil {
-		return fmt.Errorf("checkout worker: %w", err)
 	}
-	s.later(w.Stop)
-	routing, stop := worker.WatchRouting(p.temporal, s.Version, s.log)
-	s.later(stop)
-	p.routing, p.desk.StartsHere = routing, routing.StartsHere
+	options := append([]worker.Option{worker.WithVersion(s.Version)}, s.program.Tuning.Worker...)
+	err := s.runWorkers(p.links, "checkout worker", fail, func(temporal client.Client, onFatal func(error)) startStopper {
+		return worker.New(temporal, acts, onFatal, options...)
+	})
+	if err != nil {
+		return err
+	}
+	for _, link := range p.links { // each namespace has its own current version
+		routing, stop := worker.WatchRouting(link.temporal, s.Version, s.log.With("cell", link.Label()))
+		s.later(stop)
+		link.routing = routing
+		p.desk.StartHere(link.Name, routing.StartsHere)
+	}
 	return nil
 }
 
@@ -402,20 +395,17 @@ func (s *service) readiness(p *parts) []api.Check {
 	checks := []api.Check{
 		clockCheck(p.clocks),
 		{Name: "ledger", Probe: s.probe("ledger", pingLedger(p.batcher))},
-		{Name: "temporal", Probe: s.probe("temporal", func(ctx context.Context) error {
-			_, err := p.temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
-			return err
-		})},
 		// Without the database, seats can be held and payments taken, and are recorded
 		// when it is back. So its outage must not take every node out at once.
 		{Name: "orders database", Advisory: true, Probe: s.probe("orders database", p.store.CheckSchema)},
 		{Name: "sales' payment providers", Advisory: true, Probe: s.probe("sales' payment providers", func(ctx context.Context) error {
 			return checkProviders(ctx, p.store.Sales, p.providers)
 		})},
+		{Name: "sales' cells", Advisory: true, Probe: s.probe("sales' cells", func(ctx context.Context) error {
+			return checkCells(ctx, p.store.Sales, s.Cells)
+		})},
 	}
-	if p.routing != nil {
-		checks = append(checks, api.Check{Name: "worker version", Advisory: true, Probe: s.probe("worker version", p.routing.Check)})
-	}
+	checks = append(checks, s.cellChecks(p.links)...)
 	if s.certificate != nil {
 		checks = append(checks, api.Check{Name: "certificate", Advisory: true, Probe: s.probe("certificate", s.certificate.check)})
 	}

@@ -22,7 +22,7 @@ type brokenOff struct {
 	taken     []string
 }
 
-func (b *brokenOff) Unfinished(context.Context) iter.Seq2[domain.Workflow, error] {
+func (b *brokenOff) Unfinished(context.Context, *domain.Sale) iter.Seq2[domain.Workflow, error] {
 	return func(yield func(domain.Workflow, error) bool) {
 		for n := range b.workflows {
 			if !yield(domain.Workflow{ID: fmt.Sprint("late/", n), Failed: true}, nil) {
@@ -56,7 +56,7 @@ type listed struct {
 	ids map[string]domain.OrderID
 }
 
-func (l *listed) Unfinished(context.Context) iter.Seq2[domain.Workflow, error] {
+func (l *listed) Unfinished(context.Context, *domain.Sale) iter.Seq2[domain.Workflow, error] {
 	return func(yield func(domain.Workflow, error) bool) {
 		for _, id := range slices.Sorted(maps.Keys(l.ids)) {
 			if !yield(domain.Workflow{ID: id, Order: l.ids[id], Failed: true}, nil) {

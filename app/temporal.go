@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 
+	"boxoffice/cells"
 	"boxoffice/worker"
 )
 
@@ -27,6 +28,18 @@ func (c config) DialTemporal(ctx context.Context, log *slog.Logger, with ...work
 func (c config) dialTemporal(ctx context.Context, log *slog.Logger, with ...worker.DialOption) (client.Client, error) {
 	with = append([]worker.DialOption{worker.WithConnection(c.Temporal)}, with...)
 	return worker.Dial(ctx, c.TemporalAddress, c.TemporalNamespace, c.Payloads, log, with...)
+}
+
+// in is the configuration with a cell in the place of the default one.
+func (c config) in(cell cells.Cell) config {
+	c.TemporalAddress, c.TemporalNamespace = cell.Address, cell.Namespace
+	return c
+}
+
+// dialLater is dialTemporal for a cell that may be down for now.
+func (c config) dialLater(cell cells.Cell, log *slog.Logger, with ...worker.DialOption) (client.Client, error) {
+	with = append([]worker.DialOption{worker.WithConnection(c.Temporal)}, with...)
+	return worker.DialLater(cell.Address, cell.Namespace, c.Payloads, log, with...)
 }
 
 // readTemporal reads how to reach Temporal, from the variables of Temporal's own tools

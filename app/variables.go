@@ -91,6 +91,13 @@ var variables = []variable{
 		"where Temporal's frontend listens"},
 	{"`TEMPORAL_NAMESPACE`", "`default`",
 		"the namespace of the checkouts"},
+	{
+		"`TEMPORAL_CELLS`",
+		"none: all sales are in the namespace above, the default cell",
+		"more [cells](operations.md#cells), separated by commas: `name=host:port/namespace`, or `name=namespace` at `TEMPORAL_ADDRESS`. Credentials and TLS are the same for all. The same on all nodes",
+	},
+	{"`TEMPORAL_CELLS_FOR_NEW_SALES`", "all, the default cell first",
+		"names of the cells that take new sales, separated by commas; `default` is the default cell"},
 	{"`TEMPORAL_API_KEY`", "*secret*, none",
 		"turns TLS on; Temporal Cloud"},
 	{

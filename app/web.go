@@ -30,7 +30,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		return err
 	}
 	admit, err = admission.New(admission.Options{
-		Desk: timedDesk{p.desk, p.meter.stages}, Catalog: catalog, Books: p.book, Keys: p.keys, Rooms: rooms,
+		Desk: timedDesk{p.desk, p.meter.stages}, Cells: s.otherCells(), CellOf: p.desk.CellOf, Catalog: catalog, Books: p.book, Keys: p.keys, Rooms: rooms,
 		MaySell: p.clocks.MaySell, PerBuyer: s.RatePerBuyer,
 		InFlightMax: s.CheckoutsInFlightMax, InFlightMin: s.CheckoutsInFlightMin, InLineMax: s.CheckoutsInLineMax,
 		Meter: p.meter.registry, Log: s.log,
@@ -39,9 +39,13 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		return err
 	}
 	s.admit.Store(admit)
+	temporalUI := s.TemporalUIURL
+	if s.Cells.Several() {
+		temporalUI = "" // the page does not know in which cell the order is
+	}
 	pages, err := storefront.New(storefront.Options{
 		Catalog: catalog, Interrupted: admit.Interrupted, Log: s.log,
-		TemporalUIURL: s.TemporalUIURL, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL, Mails: p.mails != nil,
+		TemporalUIURL: temporalUI, TemporalNamespace: s.TemporalNamespace, PublicURL: s.URL, Mails: p.mails != nil,
 		// The API has the pages and they use it, so they get it once it exists. No page
 		// is requested before.
 		API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.ready.Load().public.ServeHTTP(w, r) }),
@@ -69,7 +73,7 @@ func (s *service) openAPI(p *parts, fail func(error)) error {
 		Acts:      p.store,
 		Figures:   p.store.Readers(),
 		Arrivals:  p.store.Readers(),
-		Admission: admit, Catalog: catalog, Desk: p.desk, Orders: database, Books: p.book, Keys: p.keys,
+		Admission: admit, Catalog: catalog, Desk: p.desk, Orders: placedSales{database, s.Cells, s.log}, Books: p.book, Keys: p.keys,
 		Providers:  timedProviders{p.providers, p.meter.stages},
 		Capacities: p.capacities,
 		Auditor:    p.auditor, PayPage: s.payPage(p.providers, p.keys), PayWish: s.payWish(p.keys), Rooms: rooms,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/client"
 
 	"boxoffice/domain"
 	"boxoffice/notify"
@@ -19,18 +20,20 @@ func (s *service) webhookReader(p *parts, fail func(error)) (notify.Reader, erro
 	attempts := newWebhookAttempts(p.meter.registry)
 	d := webhooks.NewDeliverer(p.store.Readers(), s.Payloads, s.WebhookNetworks, attempts.tell, s.isBusy, s.log)
 	d.Tracer = s.tracer
-	w := webhooks.NewWorker(p.temporal, d, s.Version.Options(), func(err error) { fail(fmt.Errorf("webhook worker: %w", err)) })
-	if err := w.Start(); err != nil {
-		return notify.Reader{}, fmt.Errorf("webhook worker: %w", err)
+	// An endpoint hears of all sales, so its deliveries are in no sale's cell.
+	err := s.runWorkers(p.links[:1], "webhook worker", fail, func(temporal client.Client, onFatal func(error)) startStopper {
+		return webhooks.NewWorker(temporal, d, s.Version.Options(), onFatal)
+	})
+	if err != nil {
+		return notify.Reader{}, err
 	}
-	s.later(w.Stop)
-	s.later(webhooks.StartUpkeep(p.store.Readers(), p.temporal, s.log))
-	return webhooks.NewReader(p.store.Readers(), p.temporal, s.isBusy), nil
+	s.later(webhooks.StartUpkeep(p.store.Readers(), p.temporal(), s.log))
+	return webhooks.NewReader(p.store.Readers(), p.temporal(), s.isBusy), nil
 }
 
 // webhookEndpoints manages the endpoints for the API.
 func (s *service) webhookEndpoints(p *parts) *webhooks.Endpoints {
-	return webhooks.NewEndpoints(p.store.Readers(), s.Payloads, p.temporal, s.WebhookNetworks)
+	return webhooks.NewEndpoints(p.store.Readers(), s.Payloads, p.temporal(), s.WebhookNetworks)
 }
 
 type webhookAttempts struct {

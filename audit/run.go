@@ -200,7 +200,11 @@ func (s *Snapshot) addWorkflows(ctx context.Context, from Workflows) error {
 	for _, w := range s.Workflows {
 		there[w.ID] = true
 	}
-	for w, err := range from.Unfinished(ctx) {
+	of := s.Sale
+	if s.lone() {
+		of = nil
+	}
+	for w, err := range from.Unfinished(ctx, of) {
 		if err != nil {
 			return err
 		}

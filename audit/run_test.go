@@ -60,7 +60,7 @@ func stream[T any](items []T, err error) iter.Seq2[T, error] {
 	}
 }
 
-func (w *world) Unfinished(context.Context) iter.Seq2[domain.Workflow, error] {
+func (w *world) Unfinished(context.Context, *domain.Sale) iter.Seq2[domain.Workflow, error] {
 	err := w.read("workflows")
 	return stream(slices.Clone(w.Workflows), err)
 }

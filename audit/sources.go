@@ -104,9 +104,10 @@ type Returned = payments.Refunded
 
 // Workflows is Temporal's view.
 type Workflows interface {
-	// Unfinished streams the workflows of all sales that are open, and those that closed
-	// without completing (failed, terminated, timed out).
-	Unfinished(ctx context.Context) iter.Seq2[domain.Workflow, error]
+	// Unfinished streams the workflows of a sale that are open, and those that closed
+	// without completing (failed, terminated, timed out), and may stream those of other sales;
+	// of nil, the workflows of all.
+	Unfinished(ctx context.Context, sale *domain.Sale) iter.Seq2[domain.Workflow, error]
 	// Look asks about one workflow by its id. Its answer is true now, while Unfinished
 	// lags.
 	Look(ctx context.Context, id string) (domain.WorkflowLook, error)

@@ -92,7 +92,7 @@ func snapshotOf[T any](w *boxOfficeAtWork, read func() []T) iter.Seq2[T, error] 
 	return stream(read(), nil)
 }
 
-func (w *boxOfficeAtWork) Unfinished(context.Context) iter.Seq2[domain.Workflow, error] {
+func (w *boxOfficeAtWork) Unfinished(context.Context, *domain.Sale) iter.Seq2[domain.Workflow, error] {
 	return snapshotOf(w, func() (all []domain.Workflow) {
 		for id := range w.listed {
 			all = append(all, domain.Workflow{ID: "checkout/" + id.String(), Order: id, SaleID: w.sale.ID, StartedAt: time.Now(), Checkout: true})

@@ -20,6 +20,11 @@ type Reversals interface {
 // valid: the organiser decides whether to refund the order. If money came back that a
 // refund of ours left to a dispute, its rest goes back now. It fails like Pay.
 func (d *Desk) Reverse(ctx context.Context, r domain.Reversal) (domain.PayResult, error) {
+	return d.reverse(ctx, r, d.refundRest)
+}
+
+// reverse is Reverse with the refund of the rest where the order's workflows are.
+func (d *Desk) reverse(ctx context.Context, r domain.Reversal, refundRest func(context.Context, *domain.NotedReversal) error) (domain.PayResult, error) {
 	if d.Reversals == nil {
 		return domain.PayResult{}, &domain.UnknownError{Op: "record reversal", ID: r.ID, Err: errors.New("this process does not record reversals")}
 	}
@@ -35,7 +40,7 @@ func (d *Desk) Reverse(ctx context.Context, r domain.Reversal) (domain.PayResult
 		d.Flagged(flag, noted.Order, fmt.Errorf("%s %s of payment %s is %s: %s", r.Kind, r.ID, r.Payment, r.State, domain.FormatMoney(r.AmountMinor, r.Currency)))
 	}
 	if noted.Reopens(&r) {
-		err = d.refundRest(ctx, &noted)
+		err = refundRest(ctx, &noted)
 	}
 	return domain.PayResult{Status: noted.Status, Settled: err == nil}, err
 }

@@ -65,6 +65,10 @@ type Order struct {
 
 	// Capture is CaptureAfterSeats, or empty: the money is taken when the buyer pays.
 	Capture CaptureRule `json:"capture,omitempty"`
+
+	// Cell is where the order's workflow is started, that of its sale. The workflow itself does
+	// not need to know.
+	Cell string `json:"-"`
 }
 
 // AuthorizesFirst reports whether the buyer's payment only authorises the money.
@@ -138,6 +142,7 @@ func sketchOrder(sale *Sale, keys *Keyring, idempotencyKey string, items []Item,
 		Currency:    sale.Currency,
 		HoldTimeout: sale.HoldTimeout,
 		Provider:    sale.Provider,
+		Cell:        sale.Cell,
 	}
 	if sale.OneCheckoutPerBuyer {
 		o.CheckoutLedger = sale.CheckoutLedger

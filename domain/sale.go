@@ -81,6 +81,10 @@ type Sale struct {
 	// Capture says when the money is taken; empty: CaptureAutomatic. It never changes.
 	Capture CaptureRule
 
+	// Cell is where the sale's workflows run: the name of a Temporal namespace, see package
+	// cells. Empty: the default cell. It is chosen when the sale is created and never changes.
+	Cell string
+
 	OpensAt     time.Time // zero: open since it was created
 	ClosesAt    time.Time // from then on nothing new is held; zero: it does not close
 	HoldTimeout time.Duration

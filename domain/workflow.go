@@ -6,6 +6,7 @@ import "time"
 // completed, as Temporal lists it.
 type Workflow struct {
 	ID        string // such as checkout/<order>
+	Cell      string // where it runs, see Sale.Cell
 	Order     OrderID
 	SaleID    string // empty if we do not know the order
 	StartedAt time.Time

@@ -19,6 +19,7 @@ var notDefined = map[string]string{
 	"Classes.OpenedWith": "the store keeps it when the capacity is changed",
 	"Classes.Ledger":     "the store assigns it",
 	"Perk.Ledger":        "the store assigns it",
+	"Cell":               "the rule of package cells chooses it",
 	"EndedAt":            "the organiser ends a sale later",
 	"CanceledAt":         "belongs to the cancellation",
 	"Version":            "the store counts it",

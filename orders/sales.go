@@ -25,7 +25,7 @@ const (
 
 // CreateSale stores a sale and gives each of its stocks a ledger number, ignoring those
 // of the argument. A sale with the same id and definition is returned as it is stored:
-// its ledger numbers and its creation time never change. The sale is not sold until
+// its ledger numbers, its cell and its creation time never change. The sale is not sold until
 // MarkSaleOpen.
 //
 // Errors: *domain.Error with CodeInvalid for a sale that breaks a rule, with CodeExists
@@ -72,14 +72,14 @@ func insertSale(ctx context.Context, tx pgx.Tx, sale *domain.Sale) error {
 	}
 	tag, err := tx.Exec(ctx, `
 		INSERT INTO sales (id, name, currency, buyer_limit, hold_seconds, waiting_room, opens_at, created_at, alias_rule,
-			presale_codes, invitation_key, provider, facts, closes_at, buyers_kept_days, capture, processing_seconds)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, 0), $16, nullif($17, 0))
+			presale_codes, invitation_key, provider, facts, closes_at, buyers_kept_days, capture, processing_seconds, cell)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, nullif($15, 0), $16, nullif($17, 0), $18)
 		ON CONFLICT (id) DO NOTHING`,
 		sale.ID, sale.Name, sale.Currency, sale.BuyerLimit, int64(sale.HoldTimeout/time.Second),
 		sale.WaitingRoom, nullTime(sale.OpensAt), created, sale.AliasRule,
 		sale.Entitlement.PresaleCodes, []byte(sale.Entitlement.InvitationKey), cmp.Or(sale.Provider, domain.DefaultProvider), sale.Facts,
 		nullTime(sale.ClosesAt), sale.BuyersKeptDays, cmp.Or(sale.Capture, domain.CaptureAutomatic),
-		int64(sale.ProcessingExtension/time.Second))
+		int64(sale.ProcessingExtension/time.Second), sale.Cell)
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
@@ -171,6 +171,25 @@ func (s *Store) Sales(ctx context.Context) ([]*domain.Sale, error) {
 	return sales, readFailed("list", "sales", err)
 }
 
+// SalesOfCells counts the sales of each cell that may still sell: neither canceled nor closed by
+// the database's clock. A cell without any is missing.
+func (s *Store) SalesOfCells(ctx context.Context) (map[string]int, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	counts := make(map[string]int)
+	rows, err := s.pool.Query(ctx, `
+		SELECT s.cell, count(*) FROM sales s
+		WHERE s.ended_at IS NULL AND (s.closes_at IS NULL OR s.closes_at > now())
+		  AND NOT EXISTS (SELECT FROM sale_cancellations c WHERE c.sale_id = s.id)
+		GROUP BY s.cell`)
+	if err == nil {
+		var cell string
+		var n int
+		_, err = pgx.ForEachRow(rows, []any{&cell, &n}, func() error { counts[cell] = n; return nil })
+	}
+	return counts, readFailed("count the sales of", "cells", err)
+}
+
 // A querier is a pool or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
@@ -196,7 +215,7 @@ func querySales(ctx context.Context, q querier, where string, args ...any) ([]*d
 	rows, err := q.Query(ctx, `
 		SELECT s.id, s.name, s.currency, s.buyer_limit, s.hold_seconds, s.waiting_room, s.opens_at, s.created_at, s.alias_rule,
 		       s.presale_codes, s.invitation_key, s.provider, s.version, s.facts, s.image, s.closes_at, s.ended_at, coalesce(s.buyers_kept_days, 0), s.capture,
-		       coalesce(s.processing_seconds, 0),
+		       coalesce(s.processing_seconds, 0), s.cell,
 		       (SELECT c.requested_at FROM sale_cancellations c WHERE c.sale_id = s.id),
 		       (SELECT json_agg(stock ORDER BY kind COLLATE "C", position) FROM sale_stocks stock WHERE stock.sale_id = s.id)
 		FROM sales s `+where, args...)
@@ -220,7 +239,7 @@ func scanSale(row pgx.CollectableRow) (*domain.Sale, error) {
 	err := row.Scan(&sale.ID, &sale.Name, &sale.Currency, &sale.BuyerLimit, &holdSeconds, &sale.WaitingRoom,
 		&opensAt, &sale.CreatedAt, &sale.AliasRule,
 		&sale.Entitlement.PresaleCodes, (*[]byte)(&sale.Entitlement.InvitationKey), &sale.Provider, &sale.Version, &sale.Facts, &sale.Image,
-		&closesAt, &endedAt, &sale.BuyersKeptDays, &sale.Capture, &processingSeconds, &canceledAt, &stocks)
+		&closesAt, &endedAt, &sale.BuyersKeptDays, &sale.Capture, &processingSeconds, &sale.Cell, &canceledAt, &stocks)
 	if err == nil {
 		err = sale.Capture.Check()
 	}

@@ -40,9 +40,9 @@ type Catalog interface {
 // Options are what the pages need.
 type Options struct {
 	Catalog Catalog
-	// Interrupted reports whether checkouts are refused right now, because something that
+	// Interrupted reports whether checkouts of a sale are refused right now, because something that
 	// they need does not answer. Optional: without it, they never are.
-	Interrupted func() bool
+	Interrupted func(saleID string) bool
 	// API answers the public HTTP contract. The pages ask it on behalf of visitors
 	// without JavaScript, and about places in a queue and the service itself.
 	API http.Handler
@@ -393,7 +393,7 @@ func (p *pages) saleData(r *http.Request, sale *domain.Sale) saleData {
 		Sale: sale, Open: sale.WhyClosed(now) == "", Closed: sale.WhyClosed(now) == domain.CodeSaleClosed, NowMillis: now.UnixMilli(),
 		Classes: classRows(in, sale.Public(), levels, now), Asked: in.askedOf(&sale.Entitlement), Form: formData{Key: newKey()}, TakesCodes: sale.HasHidden(),
 	}
-	data.Interrupted = data.Open && p.Interrupted != nil && p.Interrupted()
+	data.Interrupted = data.Open && p.Interrupted != nil && p.Interrupted(sale.ID)
 	if !sale.OpensAt.IsZero() {
 		data.OpensAt = sale.OpensAt.UTC().Format(time.RFC3339)
 	}

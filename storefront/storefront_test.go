@@ -25,7 +25,7 @@ type catalog struct {
 	interrupted bool
 }
 
-func (c *catalog) isInterrupted() bool { return c.interrupted }
+func (c *catalog) isInterrupted(string) bool { return c.interrupted }
 
 func (c *catalog) Sales(context.Context) ([]*domain.Sale, error) { return c.sales, c.err }
 

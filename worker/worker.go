@@ -56,6 +56,28 @@ func WithInterceptor(i interceptor.ClientInterceptor) DialOption {
 // that is down: the caller decides how long to try. The error names the address and what
 // to check.
 func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec, log *slog.Logger, with ...DialOption) (client.Client, error) {
+	c, err := client.DialContext(ctx, clientOptions(address, namespace, payloads, log, with))
+	if err != nil {
+		return nil, noAnswer(address, namespace, err)
+	}
+	return c, nil
+}
+
+// DialLater is Dial without the proof: it connects with the first call. For a server that may be
+// down for now.
+func DialLater(address, namespace string, payloads *codec.Codec, log *slog.Logger, with ...DialOption) (client.Client, error) {
+	c, err := client.NewLazyClient(clientOptions(address, namespace, payloads, log, with))
+	if err != nil {
+		return nil, noAnswer(address, namespace, err)
+	}
+	return c, nil
+}
+
+func noAnswer(address, namespace string, err error) error {
+	return fmt.Errorf("no Temporal server answers at %s (TEMPORAL_ADDRESS), namespace %q: %w", address, namespace, err)
+}
+
+func clientOptions(address, namespace string, payloads *codec.Codec, log *slog.Logger, with []DialOption) client.Options {
 	options := client.Options{
 		HostPort:  address,
 		Namespace: namespace,
@@ -73,11 +95,7 @@ func Dial(ctx context.Context, address, namespace string, payloads *codec.Codec,
 	for _, o := range with {
 		o(&options)
 	}
-	c, err := client.DialContext(ctx, options)
-	if err != nil {
-		return nil, fmt.Errorf("no Temporal server answers at %s (TEMPORAL_ADDRESS), namespace %q: %w", address, namespace, err)
-	}
-	return c, nil
+	return options
 }
 
 // Worker polls the task queue.

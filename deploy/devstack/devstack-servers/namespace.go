@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.temporal.io/api/common/v1"
@@ -44,6 +45,17 @@ func ensureNamespace(address, namespace string) error {
 		return fmt.Errorf("namespace %s: %w", namespace, err)
 	}
 	return nil
+}
+
+// cellNamespaces are the namespaces in TEMPORAL_CELLS (name=namespace or name=host:port/namespace, separated by commas). The
+// box office says what is wrong with it.
+func cellNamespaces(cells string) (namespaces []string) {
+	for cell := range strings.SplitSeq(cells, ",") {
+		if _, where, found := strings.Cut(strings.TrimSpace(cell), "="); found {
+			namespaces = append(namespaces, where[strings.LastIndex(where, "/")+1:])
+		}
+	}
+	return namespaces
 }
 
 func register(ctx context.Context, client workflowservice.WorkflowServiceClient, namespace string) error {

@@ -30,7 +30,7 @@ const (
 // runTemporal serves until stop. TEMPORAL_ADDRESS is the frontend's address,
 // DEVSTACK_TEMPORAL_PORTS the ports of the history, matching and worker services on the
 // same host, DEVSTACK_TEMPORAL_STORE and DEVSTACK_TEMPORAL_VISIBILITY the two databases,
-// TEMPORAL_NAMESPACE the namespace to create. Two settings are for the bench:
+// TEMPORAL_NAMESPACE the namespace to create, TEMPORAL_CELLS more of them. Two settings are for the bench:
 // DEVSTACK_STOCK_SETTINGS=true keeps the server's own values for what we chose by
 // measuring, and DEVSTACK_STOCK_PERSISTENCE=true does not pipeline transitions. The
 // number of shards is not among them: it has no default, and 4 is what Temporal's own
@@ -73,8 +73,10 @@ func runTemporal(stop <-chan os.Signal) error {
 	if err := server.Start(); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	if err := ensureNamespace(addresses[primitives.FrontendService].hostPort(), mustEnv("TEMPORAL_NAMESPACE")); err != nil {
-		return err
+	for _, namespace := range append([]string{mustEnv("TEMPORAL_NAMESPACE")}, cellNamespaces(os.Getenv("TEMPORAL_CELLS"))...) {
+		if err := ensureNamespace(addresses[primitives.FrontendService].hostPort(), namespace); err != nil {
+			return err
+		}
 	}
 	if err := announceReady(); err != nil {
 		return err

@@ -214,6 +214,7 @@ func (s *stack) startTemporal(ctx context.Context) (string, error) {
 		Env: slices.Concat(environ(systemVariables, goVariables), temporalTuning(s.Options), []string{
 			varTemporal + "=" + s.addr.temporal.HostPort(),
 			varNamespace + "=" + namespace,
+			varCells + "=" + os.Getenv(varCells),
 			"DEVSTACK_TEMPORAL_PORTS=" + s.addr.innerText(),
 			"DEVSTACK_TEMPORAL_STORE=" + store,
 			"DEVSTACK_TEMPORAL_VISIBILITY=" + visibility,

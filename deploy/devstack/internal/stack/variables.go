@@ -28,6 +28,7 @@ const (
 	varMockpayDir      = "MOCKPAY_DATA_DIR"
 	varTemporal        = "TEMPORAL_ADDRESS"
 	varNamespace       = "TEMPORAL_NAMESPACE"
+	varCells           = "TEMPORAL_CELLS"
 	varTemporalUI      = "TEMPORAL_UI_URL"
 	varDatabase        = "DATABASE_URL"
 	varLedger          = "BOXOFFICE_LEDGER"
@@ -100,7 +101,7 @@ var (
 		postgres.RepositoryVariable, "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	}
 	// productVariables are the settings of the box office that are not the stack's own.
-	productVariables = []string{"BOXOFFICE_*", "KAFKA_*", "STRIPE_*", "OTEL_*", "TEMPORAL_DEPLOYMENT_NAME", "TEMPORAL_WORKER_BUILD_ID"}
+	productVariables = []string{"BOXOFFICE_*", "KAFKA_*", "STRIPE_*", "OTEL_*", varCells + "*", "TEMPORAL_DEPLOYMENT_NAME", "TEMPORAL_WORKER_BUILD_ID"}
 	// faultVariables are those of the fault tests, for MockPay.
 	faultVariables = []string{"BOXOFFICE_FAILPOINTS"}
 )
