@@ -56,6 +56,7 @@ func TestBoxOffice(t *testing.T) {
 			t.Run("erasure of a buyer", func(t *testing.T) { testErasure(t, s) })
 			t.Run("webhooks to others", func(t *testing.T) { testWebhooksToOthers(t, s) })
 			t.Run("figures", func(t *testing.T) { testFigures(t, s) })
+			t.Run("a plan for a sale", func(t *testing.T) { testPlan(t, s) })
 			t.Run("declined in a rush", func(t *testing.T) { testDeclinedInARush(t, s) })
 			t.Run("last seat", func(t *testing.T) { testLastSeat(t, s) })
 			t.Run("demo with a killed service", func(t *testing.T) { testDemoWithKill(t, s) })
