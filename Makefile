@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint vulncheck chaos chaos-sabotage drill replicas upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -142,6 +142,9 @@ openapi-lint: ## the OpenAPI document, with Spectral and Redocly where there is 
 	  npx --yes $(SPECTRAL) lint --fail-severity warn --ruleset deploy/openapi/spectral.yaml bin/openapi.json && \
 	  npx --yes $(REDOCLY) lint --config deploy/openapi/redocly.yaml bin/openapi.json; \
 	else echo "skipped: no Node, or no npm registry, so Spectral and Redocly do not read the OpenAPI document"; fi
+
+pictures: ## take the screenshots of the docs again, which needs a Chromium (docs/images)
+	BOXOFFICE_DOCS_PICTURES="$(CURDIR)/docs/images" go test -count=1 -run TestPicturesOfTheDocs ./storefront/browsertest
 
 vulncheck: ## known vulnerabilities in what is called (GOVULNDB=file:///a/copy, VULNCHECK_REQUIRED=1)
 	@echo "== known vulnerabilities in what is called"

@@ -41,6 +41,7 @@ type shop struct {
 	codes     map[string]string     // presale codes that are good → the key that used it, empty: none
 	classCode string                // for hidden classes; empty: none
 	made      domain.ClassCodeUses  // codes that the organiser made
+	poster    []byte                // the image of every sale that has one; nil: a small grey one
 	losing    int                   // how many answers to joins with a code will be lost
 	holds     int                   // orders that were held
 	draw      waitingroom.RoomState // what the room's draw is
