@@ -42,6 +42,7 @@ func newAuditor(p *parts, c *config, log *slog.Logger) (*auditor, error) {
 		Orders:    p.store,
 		Provider:  providers,
 		Workflows: p.desk,
+		Since:     func(moment time.Time) audit.Provider { return providers.Since(moment) },
 	}
 	restorer := &restore.Restorer{Ledger: p.book, Orders: recorder{Store: p.store, keys: p.keys}, Checkouts: p.desk}
 	return &auditor{store: p.store, desk: p.desk, log: log, sources: sources, restorer: restorer, inspector: &audit.Inspector{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"boxoffice/domain"
 
@@ -83,8 +84,24 @@ func ledgersOf(sales ...*domain.Sale) map[uint32]bool {
 	return ledgers
 }
 
+// listedBefore is how much older than its sale a payment may be by the provider's clock,
+// and still be listed. It is far more than clocks ever differ.
+const listedBefore = 24 * time.Hour
+
+// since is from when on the provider's lists can have something of the subject; zero: what
+// belongs to no sale may be as old as anything.
+func (of *subject) since() time.Time {
+	if of.lone || of.sale.CreatedAt.IsZero() {
+		return time.Time{}
+	}
+	return of.sale.CreatedAt.Add(-listedBefore)
+}
+
 // readProvider keeps what concerns the subject.
 func (s *Snapshot) readProvider(ctx context.Context, from Sources, of subject) (err error) {
+	if since := of.since(); from.Since != nil && !since.IsZero() {
+		from.Provider = from.Since(since)
+	}
 	ours := newOwnership(s, from, of)
 	s.Captures, err = keep(ctx, ours, from.Provider.Captures(ctx), func(c domain.Capture) (domain.OrderID, string) { return c.Order, c.Payment })
 	if err != nil {

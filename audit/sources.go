@@ -15,6 +15,8 @@ type Sources struct {
 	Orders    Orders
 	Provider  Provider
 	Workflows Workflows
+	// Since returns the Provider with lists that may begin at a moment. Nil: they are whole.
+	Since func(time.Time) Provider
 }
 
 // A Source is one of the four, as reports name it.

@@ -136,6 +136,16 @@ type Pricer interface {
 	CheckAmount(minor int64, currency string) error
 }
 
+// A Dated is a Provider whose lists can begin at a moment. The audit of a sale asks for no
+// more than what can be the sale's, however much there is from before.
+type Dated interface {
+	Provider
+	// Since returns the same provider with lists that leave out, if it can tell, what is
+	// older: sessions opened, refunds made and disputes begun before. It is an Authorizer if
+	// the provider is one.
+	Since(time.Time) Provider
+}
+
 // A Courier is a Provider that says which of its webhooks were acknowledged. The audit
 // checks that nothing was acknowledged and forgotten.
 type Courier interface {

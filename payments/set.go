@@ -319,6 +319,20 @@ func (s *Set) Captures(ctx context.Context) iter.Seq2[domain.Capture, error] {
 	return all(s, func(p Provider) iter.Seq2[domain.Capture, error] { return p.Captures(ctx) }, qualified)
 }
 
+// Since returns the same set with lists that begin at a moment, at the providers that can
+// do that. At others they are whole.
+func (s *Set) Since(moment time.Time) *Set {
+	since := *s
+	since.providers = make(map[string]Provider, len(s.providers))
+	for name, p := range s.providers {
+		if dated, ok := p.(Dated); ok {
+			p = dated.Since(moment)
+		}
+		since.providers[name] = p
+	}
+	return &since
+}
+
 // Refunds lists what all providers gave back, one provider after the other.
 func (s *Set) Refunds(ctx context.Context) iter.Seq2[Refunded, error] {
 	return all(s, func(p Provider) iter.Seq2[Refunded, error] { return p.Refunds(ctx) }, func(name string, r Refunded) (_ Refunded, err error) {

@@ -1,8 +1,12 @@
 package payments_test
 
 import (
+	"context"
+	"fmt"
+	"iter"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +126,41 @@ func TestEachCallGoesToTheProviderThatTheIDNames(t *testing.T) {
 	}
 	if !event.Usable() {
 		t.Fatal("want true: event.Usable()")
+	}
+}
+
+// dated is a provider whose lists can begin at a moment.
+type dated struct {
+	named
+	since time.Time
+}
+
+func (d dated) Since(moment time.Time) payments.Provider { return dated{d.named, moment} }
+
+func (d dated) Captures(context.Context) iter.Seq2[domain.Capture, error] {
+	return func(yield func(domain.Capture, error) bool) {
+		yield(domain.Capture{Payment: fmt.Sprint("since", d.since.Unix()), Session: "cs_1"}, nil)
+	}
+}
+
+// The lists of a set begin at a moment where its providers can do that, and are whole elsewhere.
+func TestTheListsOfASetBeginAtAMoment(t *testing.T) {
+	memory := paymentstest.NewMemory()
+	set, err := payments.NewSet(dated{named: named{memory, "one"}}, named{paymentstest.NewMemory(), "two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, moment := range []time.Time{time.Unix(1_000_000, 0), time.Unix(2_000_000, 0)} {
+		var got []string
+		for c, err := range set.Since(moment).Captures(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, c.Payment)
+		}
+		if want := []string{fmt.Sprint("one/since", moment.Unix())}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
 	}
 }
 

@@ -113,10 +113,14 @@ func (p *Provider) authorizedEvent(ctx context.Context, id, session string, igno
 
 // Authorizations implements payments.Authorizer, the latest first.
 func (p *Provider) Authorizations(ctx context.Context) iter.Seq2[domain.Capture, error] {
+	since := p.hooks.now().Add(-authorizedFor)
+	if p.since.After(since) {
+		since = p.since
+	}
 	list := &stripe.CheckoutSessionListParams{
 		Status:       stripe.String(string(stripe.CheckoutSessionStatusComplete)),
 		Expand:       []*string{stripe.String("data.payment_intent.latest_charge")},
-		CreatedRange: &stripe.RangeQueryParams{GreaterThanOrEqual: p.hooks.now().Add(-authorizedFor).Unix()},
+		CreatedRange: createdSince(since),
 	}
 	list.Limit = stripe.Int64(pageMax)
 	return translated(called("list", "authorisations"), p.client.V1CheckoutSessions.List(ctx, list), p.authorization)

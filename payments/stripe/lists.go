@@ -15,11 +15,27 @@ import (
 // pageMax is the largest page that Stripe gives.
 const pageMax = 100
 
+// Since implements payments.Dated. Stripe lists by the time at which something was created.
+func (p *Provider) Since(moment time.Time) payments.Provider {
+	since := *p
+	since.since = moment
+	return &since
+}
+
+// createdSince is nil for lists from the beginning.
+func createdSince(moment time.Time) *stripe.RangeQueryParams {
+	if moment.IsZero() {
+		return nil
+	}
+	return &stripe.RangeQueryParams{GreaterThanOrEqual: moment.Unix()}
+}
+
 // Captures implements payments.Provider: Stripe's own list of paid sessions, the latest first.
 func (p *Provider) Captures(ctx context.Context) iter.Seq2[domain.Capture, error] {
 	list := &stripe.CheckoutSessionListParams{
-		Status: stripe.String(string(stripe.CheckoutSessionStatusComplete)),
-		Expand: []*string{stripe.String("data.payment_intent.latest_charge")},
+		Status:       stripe.String(string(stripe.CheckoutSessionStatusComplete)),
+		CreatedRange: createdSince(p.since),
+		Expand:       []*string{stripe.String("data.payment_intent.latest_charge")},
 	}
 	list.Limit = stripe.Int64(pageMax)
 	return translated(called("list", "captures"), p.client.V1CheckoutSessions.List(ctx, list), p.capture)
@@ -41,7 +57,7 @@ func (p *Provider) capture(s *stripe.CheckoutSession) (domain.Capture, bool, err
 // Refunds implements payments.Provider: every refund of a payment of ours, also one that somebody made in Stripe's
 // dashboard, the latest first.
 func (p *Provider) Refunds(ctx context.Context) iter.Seq2[payments.Refunded, error] {
-	list := &stripe.RefundListParams{Expand: []*string{stripe.String("data.payment_intent")}}
+	list := &stripe.RefundListParams{CreatedRange: createdSince(p.since), Expand: []*string{stripe.String("data.payment_intent")}}
 	list.Limit = stripe.Int64(pageMax)
 	return translated(called("list", "refunds"), p.client.V1Refunds.List(ctx, list), p.refunded)
 }

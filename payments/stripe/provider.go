@@ -119,11 +119,13 @@ type Provider struct {
 	// delaying are offered where the seats are kept while a payment is processed.
 	delaying []string
 	hooks    hooks
+	since    time.Time // lists begin there; zero: at the beginning
 }
 
 var (
 	_ payments.Pricer  = (*Provider)(nil)
 	_ payments.Delayer = (*Provider)(nil)
+	_ payments.Dated   = (*Provider)(nil)
 )
 
 // New makes the adapter. It calls nobody.

@@ -38,7 +38,7 @@ func disputeState(status stripe.DisputeStatus) (domain.ReversalState, error) {
 
 // Disputes implements payments.Provider: every dispute of a payment of ours, the latest first.
 func (p *Provider) Disputes(ctx context.Context) iter.Seq2[domain.Reversal, error] {
-	list := &stripe.DisputeListParams{Expand: []*string{stripe.String("data.payment_intent")}}
+	list := &stripe.DisputeListParams{CreatedRange: createdSince(p.since), Expand: []*string{stripe.String("data.payment_intent")}}
 	list.Limit = stripe.Int64(pageMax)
 	return translated(called("list", "disputes"), p.client.V1Disputes.List(ctx, list), func(d *stripe.Dispute) (domain.Reversal, bool, error) {
 		reversal, _, ours, err := p.dispute(d)

@@ -168,11 +168,17 @@ func (s *Server) listSessions(form url.Values) answer {
 	for _, one := range slices.Backward(s.opened) {
 		status, of := form.Get("status"), form.Get("payment_intent")
 		isOf := of == "" || one.payment != nil && one.payment.id == of
-		if isOf && (status == "" || s.session(one.id).status == status) {
+		if isOf && isSince(form, one.created) && (status == "" || s.session(one.id).status == status) {
 			all = append(all, s.sessionObject(one, expands(form, "data.payment_intent.latest_charge")))
 		}
 	}
 	return page(all, form, "/v1/checkout/sessions")
+}
+
+// isSince: a list begins at created[gte], if that is given.
+func isSince(form url.Values, created time.Time) bool {
+	first, err := strconv.ParseInt(form.Get("created[gte]"), 10, 64)
+	return err != nil || created.Unix() >= first
 }
 
 type object = map[string]any
@@ -254,7 +260,7 @@ func (s *Server) readDispute(id string, form url.Values) answer {
 func (s *Server) listDisputes(form url.Values) answer {
 	var all []object
 	for _, d := range slices.Backward(s.disputes) {
-		if of := form.Get("payment_intent"); of == "" || d.payment.id == of {
+		if of := form.Get("payment_intent"); isSince(form, d.created) && (of == "" || d.payment.id == of) {
 			all = append(all, disputeObject(d, expands(form, "data.payment_intent")))
 		}
 	}
@@ -355,7 +361,7 @@ func refundObject(r *refund, isExpanded bool) object {
 func (s *Server) listRefunds(form url.Values) answer {
 	var all []object
 	for _, r := range slices.Backward(s.refunds) {
-		if of := form.Get("payment_intent"); of == "" || r.payment.id == of {
+		if of := form.Get("payment_intent"); isSince(form, r.created) && (of == "" || r.payment.id == of) {
 			all = append(all, refundObject(r, expands(form, "data.payment_intent")))
 		}
 	}
