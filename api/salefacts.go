@@ -113,7 +113,15 @@ func (s *Server) changeSale(ctx context.Context, in *changeSaleInput) (*saleOutp
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.applyChange(ctx, in.Sale, domain.SaleChange{Versions: versions}, in.Body.edit)
+	out, err := s.applyChange(ctx, in.Sale, domain.SaleChange{Versions: versions}, func(sale *domain.Sale) func(*domain.Editable) error {
+		edit := in.Body.edit(sale)
+		return func(e *domain.Editable) error {
+			if err := edit(e); err != nil {
+				return err
+			}
+			return s.checkMaxPerOrder(&in.Body, sale, e)
+		}
+	})
 	var invalid *domain.Error
 	if errors.As(err, &invalid) && invalid.Code == domain.CodeInvalid {
 		if sale, missing := s.Catalog.Sale(ctx, in.Sale); missing == nil {
@@ -121,6 +129,24 @@ func (s *Server) changeSale(ctx context.Context, in *changeSaleInput) (*saleOutp
 		}
 	}
 	return out, err
+}
+
+// checkMaxPerOrder refuses more tickets in one order than the sale's provider can take the
+// money for. Classes whose max_per_order is not changed were checked before.
+func (s *Server) checkMaxPerOrder(b *ChangeSaleBody, sale *domain.Sale, e *domain.Editable) error {
+	changed := *sale
+	changed.Edit(*e)
+	for i := range changed.Classes {
+		class := &changed.Classes[i]
+		isNamed := slices.ContainsFunc(b.Classes, func(c ChangeClassBody) bool { return c.Class == class.Name && c.MaxPerOrder != nil })
+		if !isNamed || class.MaxPerOrder > sale.BuyerLimit { // the sale's own rule says that
+			continue
+		}
+		if rule, tickets := s.checkPrice(&changed, class); rule != "" {
+			return domain.Invalid(fmt.Sprintf("classes[%d].max_per_order", i), fmt.Sprintf("lets one order have %d tickets, whose price %s", tickets, rule))
+		}
+	}
+	return nil
 }
 
 // misstep names the member of the body that breaks a rule of the sale.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http/httptest"
 	"strings"
@@ -228,6 +229,43 @@ func TestTheTermsOfASaleAreChanged(t *testing.T) {
 	}
 	if view, _ = b.saleView(t); view.ClosesAt != nil {
 		t.Errorf("%+v", view)
+	}
+}
+
+// One order may not have so many tickets that the sale's provider could not take their price.
+func TestMaxPerOrderIsWithinWhatTheProviderTakes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		classes string
+		field   string // empty: it is changed
+	}{
+		"as many as it takes":           {`[{"class":"dear","max_per_order":3}]`, ""},
+		"one more":                      {`[{"class":"dear","max_per_order":4}]`, "classes[0].max_per_order"},
+		"as many as a buyer may have":   {`[{"class":"cheap","max_per_order":0},{"class":"dear","max_per_order":0}]`, "classes[1].max_per_order"},
+		"of a class that is cheap":      {`[{"class":"cheap","max_per_order":0}]`, ""},
+		"another label is nobody's sum": {`[{"class":"dear","label":"Stalls"}]`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			body := `{"id":"dear","name":"Dear","currency":"EUR","buyer_limit":10,"provider":"other","classes":[` +
+				`{"class":"cheap","price":100,"capacity":9,"max_per_order":2},{"class":"dear","price":30000,"capacity":9,"max_per_order":2}]}`
+			if w := b.do(request{"POST", "/v1/sales", body, bearerOf(testAdminToken)}); w.Code != 201 {
+				t.Fatal(w.Code, w.Body)
+			}
+			before := b.world.SalesByID["dear"].Version
+			change := b.change(`{"classes":`+tt.classes+`}`, fmt.Sprintf(`"%d"`, before))
+			change.path = "/v1/sales/dear"
+			w := b.do(change)
+			if tt.field == "" {
+				if w.Code != 200 {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+				return
+			}
+			p := wantProblem(t, w, 422, domain.CodeInvalid)
+			if len(p.Errors) != 1 || p.Errors[0].Field != tt.field || b.world.SalesByID["dear"].Version != before {
+				t.Errorf("%s", w.Body)
+			}
+		})
 	}
 }
 

@@ -221,28 +221,35 @@ func (s *Server) createSale(ctx context.Context, in *createSaleInput) (*saleOutp
 // checkPrices refuses prices that the sale's provider cannot take, and those of which an
 // order may have so many that it cannot.
 func (s *Server) checkPrices(sale *domain.Sale) error {
-	for i, class := range sale.Classes {
-		most := sale.BuyerLimit
-		if class.MaxPerOrder > 0 {
-			most = min(most, class.MaxPerOrder)
-		}
-		for _, n := range []int64{1, most} {
-			if class.PriceMinor == 0 {
-				continue // nobody is asked to take it
-			}
-			err := s.Providers.CheckAmount(sale.Provider, n*class.PriceMinor, sale.Currency)
-			var refused *domain.Error
-			if !errors.As(err, &refused) {
-				continue
-			}
-			rule := strings.TrimPrefix(refused.Detail, refused.Field+" ")
-			if n > 1 {
-				rule = fmt.Sprintf("is too high for the %d tickets that one order may have: that %s", n, rule)
+	for i := range sale.Classes {
+		if rule, tickets := s.checkPrice(sale, &sale.Classes[i]); rule != "" {
+			if tickets > 1 {
+				rule = fmt.Sprintf("is too high for the %d tickets that one order may have: that %s", tickets, rule)
 			}
 			return domain.Invalid(fmt.Sprintf("classes[%d].price", i), rule)
 		}
 	}
 	return nil
+}
+
+// checkPrice says why the provider cannot take the price of so many tickets of a class: of
+// one, or of as many as one order may have. Empty: it takes both.
+func (s *Server) checkPrice(sale *domain.Sale, class *domain.Class) (rule string, tickets int64) {
+	most := sale.BuyerLimit
+	if class.MaxPerOrder > 0 {
+		most = min(most, class.MaxPerOrder)
+	}
+	for _, tickets := range []int64{1, most} {
+		if class.PriceMinor == 0 {
+			continue // nobody is asked to take it
+		}
+		err := s.Providers.CheckAmount(sale.Provider, tickets*class.PriceMinor, sale.Currency)
+		var refused *domain.Error
+		if errors.As(err, &refused) {
+			return strings.TrimPrefix(refused.Detail, refused.Field+" "), tickets
+		}
+	}
+	return "", 0
 }
 
 type adminOrderInput struct {
