@@ -63,7 +63,7 @@ type books struct {
 	done   map[string]bool   // refunds
 
 	// Provider.
-	session  string // open, processing, authorized, captured, failed, canceled, expired
+	session  string // open, processing, authorized, captured, failed, canceled, expired; empty: the order is free and has none
 	captures []domain.Capture
 	takenAt  []time.Time   // of each
 	ofIt     int           // which of them is the session's, if it is captured
@@ -116,7 +116,13 @@ func call[T any](b *books, step string, effect func() (T, error)) (value T, err 
 
 // expire is the hold's own timeout.
 func (b *books) expire() {
-	if b.hold == "held" && !b.now().Before(b.heldAt.Add(b.order.HoldTimeout+b.order.ProcessingExtension+domain.HoldGraceDefault)) {
+	if !b.now().Before(b.heldAt.Add(b.order.HoldTimeout + b.order.ProcessingExtension + domain.HoldGraceDefault)) {
+		b.lapse()
+	}
+}
+
+func (b *books) lapse() {
+	if b.hold == "held" {
 		b.hold = "expired"
 		b.giveBack()
 	}
@@ -432,7 +438,13 @@ func newPlay(t *rapid.T) *play {
 	order := testOrder()
 	order.Lines = []domain.Line{{Class: "A", Ledger: 10, Quantity: 1, UnitPriceMinor: order.AmountMinor}}
 	longest := 330 // seconds until the last turn
-	switch rapid.SampledFrom([]string{"", "seats first", "delayed methods"}).Draw(t, "sale") {
+	turns := []string{"pay", "pay", "pay wrong", "debit", "debit", "arrive", "arrive", "bounce", "decline", "decline", "decline", "fail", "cancel at provider", "capture", "capture wrong", "cancel", "cancel workflow", "sell unpaid"}
+	session := "open"
+	switch rapid.SampledFrom([]string{"", "seats first", "delayed methods", "free"}).Draw(t, "sale") {
+	case "free":
+		order.AmountMinor, order.Lines[0].UnitPriceMinor, order.Provider = 0, 0, domain.FreeProvider
+		session = "" // so nobody can do anything in it, but the provider may take money all the same
+		turns = []string{"capture wrong", "cancel", "cancel workflow", "sell unpaid", "hold lapses", "hold lapses"}
 	case "seats first":
 		order.Capture = domain.CaptureAfterSeats
 	case "delayed methods":
@@ -445,7 +457,7 @@ func newPlay(t *rapid.T) *play {
 		lag:          time.Duration(rapid.IntRange(0, 5).Draw(t, "lag")) * time.Second,
 		unrecordable: rapid.IntRange(0, 9).Draw(t, "unrecordable") == 0,
 		refuse:       rapid.IntRange(0, 3).Draw(t, "the bank refuses captures") == 0,
-		bought:       map[string]string{}, done: map[string]bool{}, session: "open", refunds: map[string]int{},
+		bought:       map[string]string{}, done: map[string]bool{}, session: session, refunds: map[string]int{},
 	}
 	for _, step := range []string{"hold", "post", "void", "perk", "rebook", "unsell", "record", "order", "begin", "finish", "expire", "capture", "refund", "take", "release"} {
 		b.fails[step] = rapid.SliceOfN(rapid.Bool(), 0, 5).Draw(t, "failures of "+step)
@@ -459,7 +471,7 @@ func newPlay(t *rapid.T) *play {
 		p.turns = append(p.turns, &turn{
 			at:         seconds(name("at"), 1, longest),
 			delay:      time.Duration(rapid.OneOf(rapid.IntRange(0, 90), rapid.IntRange(600, 1500)).Draw(t, name("delay"))) * time.Second,
-			what:       rapid.SampledFrom([]string{"pay", "pay", "pay wrong", "debit", "debit", "arrive", "arrive", "bounce", "decline", "decline", "decline", "fail", "cancel at provider", "capture", "capture wrong", "cancel", "cancel workflow", "sell unpaid"}).Draw(t, name("what")),
+			what:       rapid.SampledFrom(turns).Draw(t, name("what")),
 			deliveries: rapid.IntRange(0, 3).Draw(t, name("deliveries")),
 			bySignal:   rapid.Bool().Draw(t, name("by signal")),
 			crash:      rapid.SampledFrom([]string{"", "", "post", "record"}).Draw(t, name("crash")),
@@ -532,6 +544,10 @@ func (p *play) take(env *testsuite.TestWorkflowEnvironment, turn *turn) {
 			defer p.mu.Unlock()
 			p.expire()
 			p.post()
+		case "hold lapses": // no worker was there until the ledger's timeout
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.lapse()
 		}
 		return
 	}
@@ -732,6 +748,14 @@ func (p *play) runLate(input workflows.LateInput) {
 	p.clock = env.Now()
 }
 
+// isPaidFor: the provider took just this, or there was nothing to pay.
+func (p *play) isPaidFor(by domain.Capture) bool {
+	if p.order.IsFree() {
+		return by == domain.FreeCapture(&p.order)
+	}
+	return slices.Contains(p.captures, by) && by.Pays(&p.order)
+}
+
 // requireInvariants is the audit, with both sides.
 func (p *play) requireInvariants() {
 	count := func(conditions ...bool) (n int) {
@@ -756,10 +780,13 @@ func (p *play) requireInvariants() {
 		}
 		standing += count(!refunded)
 	}
+	if payment := domain.FreeCapture(&p.order).Payment; p.bought[payment] == "nothing" {
+		p.t.Fatalf("I2: %s was given back, and nobody had paid it", payment)
+	}
 	if a := p.auth; a != nil && (a.state == "" || a.state == "released" && (p.refunds[a.Payment] > 0 || p.sold != nil && p.sold.Capture.Payment == a.Payment)) {
 		p.t.Fatalf("I2: payment %s was authorised and is %q, refunds %d, sold %+v", a.Payment, a.state, p.refunds[a.Payment], p.sold)
 	}
-	if p.sold != nil && !slices.ContainsFunc(p.captures, func(c domain.Capture) bool { return c == p.sold.Capture && c.Pays(&p.order) }) {
+	if p.sold != nil && !p.isPaidFor(p.sold.Capture) {
 		p.t.Fatalf("I3: tickets for %+v, captured were %+v", p.sold.Capture, p.captures)
 	}
 	inLedger := count(p.hold == "posted", p.rebook == "booked") - count(p.returned)

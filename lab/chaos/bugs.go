@@ -101,6 +101,15 @@ var bugs = []bug{
 		expose:   wrongAmount,
 	},
 	{
+		name: "what has a price costs nothing",
+		edits: []edit{
+			{"domain/order.go", "	if o.AmountMinor == 0 {\n", "	if o.AmountMinor < 5000 {\n"},
+			{"domain/provider.go", "Order: o.ID, Currency: o.Currency}", "Order: o.ID, AmountMinor: o.AmountMinor, Currency: o.Currency}"},
+		},
+		caughtBy: []string{"I3"},
+		expose:   held,
+	},
+	{
 		name:     "late money is dropped",
 		edits:    []edit{{"checkouts/payments.go", "	case !late:\n", "	case !late || event.ID != \"\":\n"}},
 		caughtBy: []string{"I2", "I6"},

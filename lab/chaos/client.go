@@ -103,17 +103,23 @@ func insist(ctx context.Context, call func(context.Context) error) error {
 // saleTerms say what is sold.
 type saleTerms struct {
 	id                  string
-	a, b, perks         int64
+	a, b, free, perks   int64 // how many there are of each class
 	holdSeconds, limits int64
 	oneCheckout         bool // a buyer
 	seatsFirst          bool // the money is captured after them
 }
+
+// classFree costs nothing.
+const classFree = "C"
 
 func (c *caller) openSale(ctx context.Context, s saleTerms) error {
 	sale := &client.CreateSaleBody{
 		ID: s.id, Name: "Chaos", Currency: "EUR", HoldSeconds: &s.holdSeconds, BuyerLimit: &s.limits, OneCheckoutPerBuyer: &s.oneCheckout,
 		Classes: []client.CreateClassBody{{Class: "A", Price: 6500, Capacity: s.a}, {Class: "B", Price: 3500, Capacity: s.b}},
 		Perk:    &client.CreatePerkBody{Name: "T-shirt", Capacity: s.perks},
+	}
+	if s.free > 0 {
+		sale.Classes = append(sale.Classes, client.CreateClassBody{Class: classFree, Price: 0, Capacity: s.free})
 	}
 	if s.seatsFirst {
 		sale.Capture = string(domain.CaptureAfterSeats)

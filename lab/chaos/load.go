@@ -46,7 +46,14 @@ const (
 	planPayAtTheEnd  plan = "pay at the very deadline"
 	planPayTwice     plan = "captured twice"
 	planPayAndRefund plan = "pay, then refunded by the organiser"
+	// Of the class that costs nothing: no payment, so none of the above.
+	planFree       plan = "free"
+	planFreeCancel plan = "free, and cancel at once"
+	planFreeRefund plan = "free, then taken back by the organiser"
 )
+
+// isFree: the buyer wants a ticket that costs nothing.
+func (p plan) isFree() bool { return p == planFree || p == planFreeCancel || p == planFreeRefund }
 
 // plans with their weights.
 var plans = []struct {
@@ -55,6 +62,7 @@ var plans = []struct {
 }{
 	{planPay, 40}, {planDeclined, 8}, {planDeclinedOut, 2}, {planFail, 5}, {planFailThenPay, 6}, {planDrop, 5}, {planCancel, 7}, {planCancelPay, 4},
 	{planAbandon, 6}, {planPayLate, 5}, {planPayAtTheEnd, 4}, {planPayTwice, 3}, {planPayAndRefund, 7},
+	{planFree, 6}, {planFreeCancel, 3}, {planFreeRefund, 3},
 }
 
 // load runs the buyers.
@@ -142,8 +150,12 @@ func (l *load) openNextSale(ctx context.Context) error {
 	if l.steadySales > 0 {
 		seats = l.steadySeats
 	}
+	free := max(2, seats/8)
+	if l.plain {
+		free = 0
+	}
 	terms := saleTerms{
-		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, perks: 4, holdSeconds: holdSeconds, limits: 3,
+		id: fmt.Sprintf("chaos-%d-%d", l.seed, n), a: seats / 3, b: seats - seats/3, free: free, perks: 4, holdSeconds: holdSeconds, limits: 3,
 		oneCheckout: n%2 == 0, seatsFirst: n%3 == 1 && !l.plain, // the faults find both of each
 	}
 	err := l.client.openSale(ctx, terms)
@@ -193,6 +205,15 @@ func (l *load) newBuyer() *buyer {
 	b.ask = ask{
 		sale: open[l.rng.IntN(len(open))], key: newKey(), class: "AB"[l.rng.IntN(2):][:1], quantity: 1 + l.rng.Int64N(2),
 		email: fmt.Sprintf("buyer-%d@example.com", l.rng.IntN(people)),
+	}
+	if l.steadySales > 0 && b.plan == planFreeRefund {
+		b.plan = planFree // a drill loses records: of tickets that were taken back and had no money in them nobody else has one
+	}
+	if l.plain && b.plan.isFree() {
+		b.plan = planPay
+	}
+	if b.plan.isFree() {
+		b.ask.class = classFree
 	}
 	b.repeats = l.rng.IntN(7) == 0
 	b.around = time.Duration(l.rng.IntN(400)-200) * time.Millisecond
@@ -316,6 +337,15 @@ func (b *buyer) follow(ctx context.Context, p client.CheckoutView) {
 	case planPayAtTheEnd:
 		_ = pace.Pause(ctx, time.Until(p.HoldExpiresAt)+b.around)
 		b.pay(ctx, p)
+	case planFree:
+		b.seePaid(ctx, p)
+	case planFreeCancel:
+		b.cancel(ctx, p)
+		b.seePaid(ctx, p)
+	case planFreeRefund:
+		if b.seePaid(ctx, p) {
+			b.refund(ctx, p)
+		}
 	case planAbandon: // the hold expires
 	}
 }

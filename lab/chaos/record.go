@@ -32,6 +32,7 @@ type acknowledged struct {
 	client.CheckoutView
 	at        time.Time // of the first answer
 	sale      string
+	free      bool   // there was nothing to pay
 	tickets   string // codes, if the buyer saw the order paid
 	paid      bool   // seen as paid
 	captured  bool   // MockPay said that it took the money
@@ -65,7 +66,7 @@ func (r *record) held(a ask, p client.CheckoutView) {
 	}
 	r.keys[a.key] = p.Order
 	if r.orders[p.Order] == nil {
-		r.orders[p.Order] = &acknowledged{CheckoutView: p, sale: a.sale, at: time.Now()}
+		r.orders[p.Order] = &acknowledged{CheckoutView: p, sale: a.sale, at: time.Now(), free: p.Amount == 0}
 	}
 }
 
@@ -157,6 +158,10 @@ func (a *acknowledged) violation(now client.OrderView) string {
 		return fmt.Sprintf("was captured at the provider and is %s", now.Status)
 	case a.canceled && now.Status != "canceled" && !gone:
 		return fmt.Sprintf("its cancel was acknowledged and it is %s", now.Status)
+	case a.free && gone && !a.asked && !a.calledOff:
+		return "costs nothing, and was taken back by nobody"
+	case a.free && now.Status == "failed":
+		return "is failed, and there was nothing to pay"
 	case a.declined && now.Status == "failed":
 		return "was declined once, which ends nothing, and is failed"
 	case sold && len(now.Tickets) == 0:

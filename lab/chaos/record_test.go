@@ -38,6 +38,13 @@ func TestWhatWasAcknowledgedSurvives(t *testing.T) {
 		{"declined, and the hold ran out", acknowledged{declined: true}, state("expired", ""), ""},
 		{"declined, and that ended it", acknowledged{declined: true}, state("failed", ""), "was declined once"},
 		{"canceled and still sold", acknowledged{canceled: true}, state("paid", "X"), "cancel was acknowledged"},
+		{"free, and sold", acknowledged{free: true}, state("paid", "X"), ""},
+		{"free, and its hold ran out before it could be sold", acknowledged{free: true}, state("expired", ""), ""},
+		{"free, and taken back", acknowledged{free: true, asked: true}, state("refunded", ""), ""},
+		{"free, and its sale is canceled", acknowledged{free: true, calledOff: true}, state("refunded", ""), ""},
+		{"free, and taken back by nobody", acknowledged{free: true}, state("refunded", ""), "by nobody"},
+		{"free, and failed", acknowledged{free: true}, state("failed", ""), "nothing to pay"},
+		{"what has a price may have failed", acknowledged{}, state("failed", ""), ""},
 		{"paid without tickets", acknowledged{}, state("paid", ""), "no tickets"},
 	}
 	for _, tt := range tests {

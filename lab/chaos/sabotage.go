@@ -384,6 +384,12 @@ func paid(s *stage) error {
 	return err
 }
 
+// held is an order that nobody pays for.
+func held(s *stage) error {
+	_, err := s.hold("B")
+	return err
+}
+
 func failed(s *stage) error {
 	_, err := s.dropped("B")
 	return err
