@@ -158,16 +158,19 @@ func (a *Admission) ClassCode(ctx context.Context, sale *domain.Sale, shown stri
 	return &code, nil
 }
 
-// passCode refuses an order whose code has no use left, without a workflow: a code may become
-// known to many. A key with an answer passes. Whether a use is left is only known to the ledger
+// passCode refuses an order whose code is revoked or has no use left, without a workflow: a code
+// may become known to many. A key with an answer passes. Whether a use is left is only known to the ledger
 // once it holds the order.
 func (a *Admission) passCode(ctx context.Context, code *domain.ClassCode, order *domain.Order) error {
-	if code.Left > 0 {
+	if code.Left > 0 && !code.Revoked {
 		return nil
 	}
 	known, err := a.known(ctx, order)
 	if err != nil || known {
 		return err
+	}
+	if code.Revoked {
+		return &domain.Error{Code: domain.CodeClassCodeRefused}
 	}
 	return codeSpent(code.Held)
 }

@@ -44,6 +44,9 @@ func (s *Server) openClasses(ctx context.Context, in *openClassesInput) (*openCl
 	}
 	code, err := s.Admission.ClassCode(ctx, sale, in.Body.Code)
 	s.countGuess(ctx, err)
+	if err == nil && code.Revoked {
+		err = &domain.Error{Code: domain.CodeClassCodeRefused}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -108,14 +111,9 @@ func (s *Server) makeClassCodes(ctx context.Context, in *makeClassCodesInput) (*
 			shown[i] = domain.NewSecretCode()
 		}
 	}
-	ids := make([]domain.ClassCodeID, len(shown))
-	for i, code := range shown {
-		normal, ok := domain.NormalSecretCode(code)
-		if !ok {
-			return nil, domain.Invalid(fmt.Sprintf("codes[%d]", i),
-				fmt.Sprintf("must have %d–%d letters and digits, hyphens and spaces not counted", domain.SecretCodeLenMin, domain.SecretCodeLenMax))
-		}
-		ids[i] = s.Keys.ClassCodeID(sale.ID, normal)
+	ids, err := s.classCodeIDs(sale, shown)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.Orders.NoteClassCodes(ctx, sale.ID, ids, only, uses); err != nil {
 		return nil, err
@@ -135,6 +133,56 @@ func (s *Server) makeClassCodes(ctx context.Context, in *makeClassCodesInput) (*
 		}
 	}
 	s.log.InfoContext(ctx, "the organiser made codes for hidden classes", "request", requestID(ctx), "sale", sale.ID, "made", out.Body.Made, "uses", uses)
+	return out, nil
+}
+
+func (s *Server) classCodeIDs(sale *domain.Sale, shown []string) ([]domain.ClassCodeID, error) {
+	ids := make([]domain.ClassCodeID, len(shown))
+	for i, code := range shown {
+		normal, ok := domain.NormalSecretCode(code)
+		if !ok {
+			return nil, domain.Invalid(fmt.Sprintf("codes[%d]", i),
+				fmt.Sprintf("must have %d–%d letters and digits, hyphens and spaces not counted", domain.SecretCodeLenMin, domain.SecretCodeLenMax))
+		}
+		ids[i] = s.Keys.ClassCodeID(sale.ID, normal)
+	}
+	return ids, nil
+}
+
+type revokeClassCodesInput struct {
+	Sale string `path:"sale" doc:"The sale's id"`
+	Body RevokeClassCodesBody
+}
+
+// RevokeClassCodesBody names codes.
+type RevokeClassCodesBody struct {
+	Codes []string `json:"codes" minItems:"1" maxItems:"1000" doc:"As they were given out; case, spaces and hyphens do not matter"`
+}
+
+// revokeClassCodes ends codes. What has used them stays.
+func (s *Server) revokeClassCodes(ctx context.Context, in *revokeClassCodesInput) (*revokedOutput, error) {
+	sale, err := s.saleWithCodes(ctx, in.Sale)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := s.classCodeIDs(sale, in.Body.Codes)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Orders.NoteRevokedCodes(ctx, sale.ID, ids); err != nil {
+		return nil, err
+	}
+	isNew, err := s.Books.RevokeCodes(ctx, sale, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := &revokedOutput{}
+	for _, wasValid := range isNew {
+		if wasValid {
+			out.Body.Revoked++
+		}
+	}
+	s.log.InfoContext(ctx, "the organiser revoked codes for hidden classes", "request", requestID(ctx), "sale", sale.ID, "revoked", out.Body.Revoked)
 	return out, nil
 }
 
@@ -189,6 +237,15 @@ func (s *Server) routeCodesAdmin(api huma.API, admin func(huma.Operation) huma.O
 	}), []domain.Code{
 		domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeExists, domain.CodeOverloaded, domain.CodeUnknown, codeMediaType,
 	}, s.makeClassCodes)
+
+	operation(s, api, admin(huma.Operation{
+		OperationID: "revoke-class-codes", Method: http.MethodPost, Path: "/v1/sales/{sale}/class-codes/revoke",
+		Summary: "Revoke codes for hidden classes",
+		Description: "No order that is placed from now on may use them. Orders that have used one keep their tickets and may still be paid. " +
+			"Codes that the sale does not have are left out. Repeating it changes nothing.",
+	}), []domain.Code{
+		domain.CodeUnauthorized, domain.CodeInvalid, domain.CodeNotFound, domain.CodeOverloaded, domain.CodeUnknown, codeMediaType,
+	}, s.revokeClassCodes)
 
 	operation(s, api, admin(huma.Operation{
 		OperationID: "count-class-codes", Method: http.MethodGet, Path: "/v1/sales/{sale}/class-codes",

@@ -186,6 +186,63 @@ func TestWrongCodesForClassesAreBounded(t *testing.T) {
 	}
 }
 
+// A revoked code is none, in whatever way it is shown. Whoever has used it keeps the order.
+func TestTheOrganiserRevokesACode(t *testing.T) {
+	b, id := codesSetup(t)
+	revoke := func(sale, body string) *httptest.ResponseRecorder {
+		header := bearerOf(testAdminToken)
+		header["Content-Type"] = "application/json"
+		return b.do(request{"POST", "/v1/sales/" + sale + "/class-codes/revoke", body, header})
+	}
+	for name, tt := range map[string]struct {
+		sale, body string
+		status     int
+		problem    domain.Code
+		field      string
+	}{
+		"none":            {"backstage", `{"codes":[]}`, 422, domain.CodeInvalid, "codes"},
+		"a short one":     {"backstage", `{"codes":["` + hiddenCode + `","FANS2027"]}`, 422, domain.CodeInvalid, "codes[1]"},
+		"of another sale": {"conference", `{"codes":["` + hiddenCode + `"]}`, 404, domain.CodeNotFound, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := wantProblem(t, revoke(tt.sale, tt.body), tt.status, tt.problem)
+			if tt.field != "" && (len(p.Errors) != 1 || p.Errors[0].Field != tt.field) {
+				t.Errorf("%+v, want field %s", p.Errors, tt.field)
+			}
+			if b.world.Codes[id].Revoked || len(b.world.revoked) > 0 {
+				t.Error("a code was revoked")
+			}
+		})
+	}
+	wantProblem(t, b.do(request{"POST", "/v1/sales/backstage/class-codes/revoke", `{"codes":["` + hiddenCode + `"]}`, map[string]string{"Content-Type": "application/json"}}), 401, domain.CodeUnauthorized)
+
+	var before, again CheckoutView
+	decode(t, b.checkoutOf("backstage", testKey, codeWish("Velvet", hiddenCode)), &before)
+	for _, want := range []int64{1, 0} {
+		var view RevokedView
+		if w := revoke("backstage", `{"codes":["fans fans 2027","NOBODY-HAS-THIS"]}`); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		} else if decode(t, w, &view); view.Revoked != want {
+			t.Errorf("%d revoked, want %d", view.Revoked, want)
+		}
+	}
+	if len(b.world.revoked) != 4 || b.world.revoked[0] != id {
+		t.Errorf("noted %v", b.world.revoked)
+	}
+	wantProblem(t, b.do(openClasses("backstage", hiddenCode)), 403, domain.CodeClassCodeRefused)
+	starts := b.world.Starts
+	wantProblem(t, b.checkoutOf("backstage", testKey+"-2", codeWish("Velvet", hiddenCode)), 403, domain.CodeClassCodeRefused)
+	if b.world.Starts != starts {
+		t.Error("a checkout was started")
+	}
+	if decode(t, b.checkoutOf("backstage", testKey, codeWish("Velvet", hiddenCode)), &again); before.Order.IsZero() || again.Order != before.Order {
+		t.Errorf("before %+v, again %+v: want the same order", before, again)
+	}
+	if log := strings.ToUpper(b.log.String()); strings.Contains(log, hiddenCode) {
+		t.Errorf("a code is in the log: %s", log)
+	}
+}
+
 func TestTheOrganiserMakesCodes(t *testing.T) {
 	b, _ := codesSetup(t)
 	do := func(sale, body string) *httptest.ResponseRecorder {

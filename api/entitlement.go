@@ -240,7 +240,7 @@ type revokedOutput struct{ Body RevokedView }
 
 // RevokedView says what was revoked.
 type RevokedView struct {
-	Revoked int64 `json:"revoked" doc:"How many were valid before. Places that were taken with them stay"`
+	Revoked int64 `json:"revoked" doc:"How many were valid before. What was got with them stays"`
 }
 
 func (s *Server) revokeEntitlements(ctx context.Context, in *revokeInput) (*revokedOutput, error) {

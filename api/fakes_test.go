@@ -35,7 +35,7 @@ type world struct {
 
 	payErr, refundErr, orderErr, cancelErr, sessionErr error
 
-	noted []domain.ClassCodeID // of codes
+	noted, revoked []domain.ClassCodeID // of codes
 }
 
 func newWorld(keys *domain.Keyring) *world {
@@ -230,6 +230,27 @@ func (w *world) NoteClassCodes(_ context.Context, _ string, codes []domain.Class
 	w.Mu.Lock()
 	defer w.Mu.Unlock()
 	w.noted = append(w.noted, codes...)
+	return nil
+}
+
+func (w *world) RevokeCodes(_ context.Context, _ *domain.Sale, codes []domain.ClassCodeID) ([]bool, error) {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	isNew := make([]bool, len(codes))
+	for i, id := range codes {
+		code, there := w.Codes[id]
+		if isNew[i] = there && !code.Revoked; there {
+			code.Revoked = true
+			w.Codes[id] = code
+		}
+	}
+	return isNew, nil
+}
+
+func (w *world) NoteRevokedCodes(_ context.Context, _ string, codes []domain.ClassCodeID) error {
+	w.Mu.Lock()
+	defer w.Mu.Unlock()
+	w.revoked = append(w.revoked, codes...)
 	return nil
 }
 

@@ -192,7 +192,7 @@ var kinds = map[domain.Code]kind{
 		title:  "The code is refused",
 		level:  slog.LevelInfo,
 		detail: "This sale has no such code for hidden classes. Nothing is held.",
-		means:  "the sale has no such code for hidden classes; nothing is held",
+		means:  "the sale has no such code for hidden classes, or it was revoked; nothing is held",
 		todo:   "check the spelling; the key is not bound",
 	},
 	domain.CodeClassCodeSpent: {

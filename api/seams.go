@@ -50,6 +50,8 @@ type Orders interface {
 	MarkSaleOpen(ctx context.Context, id string) error
 	// NoteClassCodes keeps what codes are made with, before the ledger makes them.
 	NoteClassCodes(ctx context.Context, saleID string, codes []domain.ClassCodeID, only uint32, uses int64) error
+	// NoteRevokedCodes keeps that codes are revoked, before the ledger revokes them.
+	NoteRevokedCodes(ctx context.Context, saleID string, codes []domain.ClassCodeID) error
 	// EndSale ends a sale early: nothing new is held. ReopenSale takes that back. Errors:
 	// CodeNotFound, CodeSaleCanceled.
 	EndSale(ctx context.Context, id string) error
@@ -81,6 +83,8 @@ type Books interface {
 	// MakeCodes gives codes for the hidden classes of a sale their uses, and says which are new;
 	// with a ledger, for the class of that ledger alone. CodeExists: one was made otherwise.
 	MakeCodes(ctx context.Context, sale *domain.Sale, codes []domain.ClassCodeID, only uint32, uses int64) (isNew []bool, err error)
+	// RevokeCodes revokes codes that the sale has, and says which were valid until now.
+	RevokeCodes(ctx context.Context, sale *domain.Sale, codes []domain.ClassCodeID) (isNew []bool, err error)
 	// ClassCodeUses counts the codes of a sale with hidden classes, and their uses.
 	ClassCodeUses(ctx context.Context, sale *domain.Sale) (domain.ClassCodeUses, error)
 }

@@ -1463,9 +1463,15 @@ type RevokeBody struct {
 	Invitees []string `json:"invitees,omitempty"`
 }
 
+// RevokeClassCodesBody is a schema of the document.
+type RevokeClassCodesBody struct {
+	// As they were given out; case, spaces and hyphens do not matter
+	Codes []string `json:"codes"`
+}
+
 // RevokedView is a schema of the document.
 type RevokedView struct {
-	// How many were valid before. Places that were taken with them stay
+	// How many were valid before. What was got with them stays
 	Revoked int64 `json:"revoked"`
 }
 
@@ -2133,6 +2139,16 @@ func (c *Client) CountClassCodes(ctx context.Context, sale string) (answer Class
 // MakeClassCodes: Create codes for hidden classes, or bring your own. POST /v1/sales/{sale}/class-codes
 func (c *Client) MakeClassCodes(ctx context.Context, sale string, body *MakeClassCodesBody) (answer ClassCodesView, err error) {
 	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/class-codes", Method: "POST", IsOrganisers: true}
+	if body != nil {
+		r.Body = body
+	}
+	err = c.Do(ctx, r, &answer)
+	return answer, err
+}
+
+// RevokeClassCodes: Revoke codes for hidden classes. POST /v1/sales/{sale}/class-codes/revoke
+func (c *Client) RevokeClassCodes(ctx context.Context, sale string, body *RevokeClassCodesBody) (answer RevokedView, err error) {
+	r := Request{Path: "/v1/sales/" + url.PathEscape(sale) + "/class-codes/revoke", Method: "POST", IsOrganisers: true}
 	if body != nil {
 		r.Body = body
 	}

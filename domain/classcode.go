@@ -43,6 +43,8 @@ type ClassCode struct {
 	Only uint32 // the ledger of the one hidden class that it opens; 0: it opens all of the sale
 	Left int64  // orders that may still use it
 	Held int64  // uses of open checkouts: they may come back
+
+	Revoked bool // no further order may use it, whatever is left
 }
 
 // Opens reports whether the code opens a hidden class of its sale.

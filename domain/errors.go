@@ -33,7 +33,7 @@ const (
 	CodeBadEntitlement     Code = "entitlement_refused"  // the entitlement is not one of this sale's, forged, or revoked
 	CodeEntitlementExpired Code = "entitlement_expired"  // the entitlement has expired and gives no more places
 	CodeEntitlementSpent   Code = "entitlement_spent"    // others have taken all the places that the entitlement gave
-	CodeClassCodeRefused   Code = "class_code_refused"   // the sale has no such code for hidden classes
+	CodeClassCodeRefused   Code = "class_code_refused"   // the sale has no such code for hidden classes any more
 	CodeClassCodeSpent     Code = "class_code_spent"     // other orders have all the uses of the code for hidden classes
 	CodeNotFound           Code = "not_found"            // no such sale or order, or not yours
 	CodeAlreadyPaid        Code = "already_paid"         // too late to cancel

@@ -84,16 +84,61 @@ func (b *Book) ClassCode(ctx context.Context, s *domain.Sale, id domain.ClassCod
 	if s.CodeLedger == 0 {
 		return domain.ClassCode{}, &domain.Error{Code: domain.CodeClassCodeRefused}
 	}
-	accounts, err := b.batcher.LookupAccounts(ctx, []tb.Uint128{codeNumber(id)})
+	accounts, err := b.batcher.LookupAccounts(ctx, []tb.Uint128{codeNumber(id), revocationNumber(id)})
 	if err != nil {
 		return domain.ClassCode{}, failed("look up a code of", saleName(s.ID), err)
 	}
-	account := accounts[0]
-	// Without uses it was never given out: making it has broken off.
-	if account == nil || account.Ledger != s.CodeLedger || account.Code != uint16(roleCode) || tickets(account.CreditsPosted) == 0 {
+	if !isCodeOf(s, accounts[0]) {
 		return domain.ClassCode{}, &domain.Error{Code: domain.CodeClassCodeRefused}
 	}
-	return codeFrom(account), nil
+	code := codeFrom(accounts[0])
+	code.Revoked = accounts[1] != nil
+	return code, nil
+}
+
+// isCodeOf: without uses it was never given out, because making it has broken off.
+func isCodeOf(s *domain.Sale, account *tb.Account) bool {
+	return account != nil && account.Ledger == s.CodeLedger && account.Code == uint16(roleCode) && tickets(account.CreditsPosted) > 0
+}
+
+// RevokeCodes revokes those of the codes that the sale has, and says which were valid until now.
+// Each is given an account that only has to be there: uses that orders have, and that may come
+// back, stay in the books as they are. It may be repeated.
+func (b *Book) RevokeCodes(ctx context.Context, s *domain.Sale, codes []domain.ClassCodeID) (isNew []bool, err error) {
+	const op = "revoke codes of"
+	for some := range slices.Chunk(codes, codesPerRequest) {
+		numbers := make([]tb.Uint128, len(some))
+		for i, id := range some {
+			numbers[i] = codeNumber(id)
+		}
+		there, err := b.batcher.LookupAccounts(ctx, numbers)
+		if err != nil {
+			return nil, failed(op, saleName(s.ID), err)
+		}
+		var accounts []tb.Account
+		var of []int // the code of each
+		for i, id := range some {
+			if isCodeOf(s, there[i]) {
+				accounts = append(accounts, newBudgetOfBuyer(revocationNumber(id), s.CodeLedger, roleRevoked))
+				of = append(of, len(isNew)+i)
+			}
+		}
+		isNew = append(isNew, make([]bool, len(some))...)
+		if len(accounts) == 0 {
+			continue
+		}
+		results, err := b.sendAccounts(ctx, accounts)
+		if err != nil {
+			return nil, failed(op, saleName(s.ID), err)
+		}
+		for i, r := range results {
+			if accountClass(r.Status) != classApplied {
+				return nil, ourFault("%s %s: the ledger answered %s", op, s.ID, r.Status)
+			}
+			isNew[of[i]] = r.Status == tb.AccountCreated
+		}
+	}
+	return isNew, nil
 }
 
 func codeFrom(account *tb.Account) domain.ClassCode {

@@ -317,6 +317,48 @@ func TestCodesAreMadeOnce(t *testing.T) {
 	})
 }
 
+// A revoked code says so for ever. What orders have used of it stays in the books, and comes back as ever.
+func TestACodeIsRevoked(t *testing.T) {
+	onEveryWithCodes(t, func(t *testing.T, b *box) {
+		code, other := b.makeCode("ONE", 2), b.makeCode("OTHER", 1)
+		paid, open := b.coded("ann", code, 0, 1), b.coded("bob", code, 0, 1)
+		b.hold(paid, domain.HoldHeld)
+		b.post(paid, domain.PostPosted)
+		b.hold(open, domain.HoldHeld)
+		broken := b.keys.ClassCodeID(b.sale.ID, "NEVER MADE")
+		for _, want := range [][]bool{{true, false, false}, {false, false, false}} {
+			isNew, err := b.book.RevokeCodes(b.ctx, b.sale, []domain.ClassCodeID{code, broken, domain.ClassCodeID(paid.Buyer)})
+			if err != nil || !slices.Equal(isNew, want) {
+				t.Fatalf("revoked = %v, %v, want %v", isNew, err, want)
+			}
+		}
+		stands := func(want domain.ClassCode) {
+			t.Helper()
+			if got, err := b.book.ClassCode(b.ctx, b.sale, want.ID); err != nil || got != want {
+				t.Errorf("code = %+v, %v, want %+v", got, err, want)
+			}
+		}
+		stands(domain.ClassCode{ID: code, Held: 1, Revoked: true})
+		stands(domain.ClassCode{ID: other, Left: 1})
+		b.void(open, domain.VoidVoided)
+		if err := b.book.Return(b.ctx, sold(paid, domain.BookedByHold)); err != nil {
+			t.Fatal(err)
+		}
+		stands(domain.ClassCode{ID: code, Left: 2, Revoked: true})
+		if _, err := b.book.MakeCodes(b.ctx, b.sale, []domain.ClassCodeID{code}, 0, 2); err != nil { // as brought again
+			t.Fatal(err)
+		}
+		stands(domain.ClassCode{ID: code, Left: 2, Revoked: true})
+		if _, err := b.book.ClassCode(b.ctx, b.sale, broken); domain.CodeOf(err) != domain.CodeClassCodeRefused {
+			t.Errorf("a code that was never made: %v", err)
+		}
+		uses, err := b.book.ClassCodeUses(b.ctx, b.sale)
+		if want := (domain.ClassCodeUses{Codes: 2, Uses: 3}); err != nil || uses != want {
+			t.Errorf("uses = %+v, %v, want %+v", uses, err, want)
+		}
+	})
+}
+
 func second[T any](_ T, err error) error { return err }
 
 // Whatever happens to orders with codes, in whatever order, each code has as many uses as it was
@@ -328,7 +370,7 @@ func TestCodesWhateverHappens(t *testing.T) {
 		rounds++
 		uses := rapid.Int64Range(1, 2).Draw(rt, "uses")
 		code := b.makeCode(fmt.Sprint("WALK", rounds), uses)
-		state := make(map[*domain.Order]string)
+		state, revoked := make(map[*domain.Order]string), false
 		count := func(of ...string) (n int64) {
 			for _, s := range state {
 				if slices.Contains(of, s) {
@@ -384,7 +426,20 @@ func TestCodesWhateverHappens(t *testing.T) {
 				}
 				state[o] = "gone"
 			},
-			"": func(*rapid.T) { b.code(code, uses-count("held", "sold"), count("held")) },
+			"revoke": func(*rapid.T) {
+				isNew, err := b.book.RevokeCodes(b.ctx, b.sale, []domain.ClassCodeID{code})
+				if err != nil || !slices.Equal(isNew, []bool{!revoked}) {
+					rt.Fatalf("revoked = %v, %v; before: %t", isNew, err, revoked)
+				}
+				revoked = true
+			},
+			"": func(*rapid.T) {
+				got, err := b.book.ClassCode(b.ctx, b.sale, code)
+				want := domain.ClassCode{ID: code, Left: uses - count("held", "sold"), Held: count("held"), Revoked: revoked}
+				if err != nil || got != want {
+					rt.Fatalf("code = %+v, %v, want %+v", got, err, want)
+				}
+			},
 		})
 		for o, s := range state { // leave the seats for the next round
 			switch s {

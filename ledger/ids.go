@@ -94,6 +94,9 @@ func codeNumber(id domain.ClassCodeID) tb.Uint128 { return buyerNumber(domain.Bu
 // codeOf is the inverse of codeNumber.
 func codeOf(number tb.Uint128) domain.ClassCodeID { return domain.ClassCodeID(buyerOf(number)) }
 
+// revocationNumber is the id of the account whose being there revokes a code.
+func revocationNumber(id domain.ClassCodeID) tb.Uint128 { return checkoutNumber(domain.BuyerID(id)) }
+
 // A role says what an account is for; it is also the account's code.
 type role uint16
 
@@ -104,6 +107,7 @@ const (
 	roleQuota    role = 4 // a buyer's budget in the quota ledger
 	roleCheckout role = 5 // a buyer's budget of one open checkout
 	roleCode     role = 6 // how many orders may still use a code
+	roleRevoked  role = 7 // nothing is ever in it: it says that a code is revoked
 )
 
 // accountID is readable in decimal, which is how TigerBeetle's REPL shows it: the

@@ -52,6 +52,9 @@ func TestIDs(t *testing.T) {
 	if got := codeOf(codeNumber(domain.ClassCodeID(buyer))); got != domain.ClassCodeID(buyer) {
 		t.Errorf("code of its own number = %s, want %s", got, buyer)
 	}
+	if got, want := revocationNumber(domain.ClassCodeID(buyer)).String(), "ab0000000000000000000000000000cc"; got != want || roleRevoked != 7 {
+		t.Errorf("account that revokes a code = %s with role %d, want %s with 7", got, roleRevoked, want)
+	}
 	if got := buyerOfCheckout(checkoutNumber(buyer)); got != buyer {
 		t.Errorf("buyer of their own open checkout = %s, want %s", got, buyer)
 	}

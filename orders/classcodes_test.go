@@ -6,6 +6,35 @@ import (
 	"boxoffice/domain"
 )
 
+// What a code was made with is kept, and that it was revoked.
+func TestRevokedCodesAreNoted(t *testing.T) {
+	b := setup(t)
+	hiding := definition("hiding")
+	hiding.Classes[1].Hidden = true
+	sale, err := b.store.CreateSale(b.ctx, hiding)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two, never := domain.ClassCodeID{1}, domain.ClassCodeID{2}, domain.ClassCodeID{3}
+	only := sale.Classes[1].Ledger
+	if err := b.store.NoteClassCodes(b.ctx, sale.ID, []domain.ClassCodeID{one, two}, only, 4); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := b.store.NoteRevokedCodes(b.ctx, sale.ID, []domain.ClassCodeID{two, never}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.store.NoteRevokedCodes(b.ctx, b.sale.ID, []domain.ClassCodeID{one}); err != nil { // another sale's
+		t.Fatal(err)
+	}
+	codes, err := b.store.ClassCodes(b.ctx, sale.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "codes", codes, []domain.ClassCode{{ID: one, Only: only, Left: 4}, {ID: two, Only: only, Left: 4, Revoked: true}})
+}
+
 // A sale with a hidden class has a ledger for its codes. An order keeps the code that it used: its refund gives that back.
 func TestAnOrderKeepsTheCodeThatItUsed(t *testing.T) {
 	b := setup(t)

@@ -147,10 +147,10 @@ func eraseRows(ctx context.Context, tx pgx.Tx, ids []domain.OrderID, addresses [
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
-func uuidsOf(ids []domain.OrderID) []pgtype.UUID {
+func uuidsOf[ID ~[16]byte](ids []ID) []pgtype.UUID {
 	all := make([]pgtype.UUID, 0, len(ids))
 	for _, id := range ids {
-		all = append(all, uuidOf(id))
+		all = append(all, pgtype.UUID{Bytes: [16]byte(id), Valid: true})
 	}
 	return all
 }

@@ -31,6 +31,7 @@ type EmptyLedger interface {
 	Return(ctx context.Context, o *domain.SoldOrder) error
 	Drain(ctx context.Context, sale *domain.Sale) ([]domain.StockLevel, error)
 	MakeCodes(ctx context.Context, sale *domain.Sale, codes []domain.ClassCodeID, only uint32, uses int64) (isNew []bool, err error)
+	RevokeCodes(ctx context.Context, sale *domain.Sale, codes []domain.ClassCodeID) (isNew []bool, err error)
 	ClassCodeQuota(ctx context.Context, sale *domain.Sale) (domain.ClassCodeQuota, error)
 }
 
@@ -137,7 +138,8 @@ type saleRebooking struct {
 	done *Rebooked
 }
 
-// makeCodes gives the sale's codes their uses, where the ledger lacks them.
+// makeCodes gives the sale's codes their uses, where the ledger lacks them, and revokes those that
+// were revoked: orders on record may use them all the same.
 func (s *saleRebooking) makeCodes(ctx context.Context) error {
 	if !s.sale.HasHidden() {
 		return nil
@@ -147,7 +149,11 @@ func (s *saleRebooking) makeCodes(ctx context.Context) error {
 		return err
 	}
 	alike := make(map[domain.ClassCode][]domain.ClassCodeID)
+	var revoked []domain.ClassCodeID
 	for _, c := range codes {
+		if c.Revoked {
+			revoked = append(revoked, c.ID)
+		}
 		made := domain.ClassCode{Only: c.Only, Left: c.Left}
 		alike[made] = append(alike[made], c.ID)
 	}
@@ -156,7 +162,8 @@ func (s *saleRebooking) makeCodes(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err = s.Ledger.RevokeCodes(ctx, s.sale, revoked)
+	return err
 }
 
 // open makes the sale's accounts, where they are missing, and raises its capacities by what

@@ -27,6 +27,7 @@ type generator struct {
 
 	accounts  []tb.Account  // as submitted
 	transfers []tb.Transfer // as submitted
+	holds     [][]tb.Transfer
 	nextID    uint32
 
 	// timestamps are those seen in answers so far; requests name them by index.
@@ -203,7 +204,45 @@ func (g *generator) createTransfers() []tb.Transfer {
 		transfers[i] = t
 		g.transfers = append(g.transfers, t)
 	}
+	if !imported && g.chance("a chain of holds", 15) {
+		chain := g.hold()
+		if len(g.holds) > 0 && g.chance("end", 50) {
+			chain = g.endOfHold()
+		}
+		transfers = append(transfers, chain...)
+		g.transfers = append(g.transfers, chain...)
+	}
 	return transfers
+}
+
+// hold is a chain as that of an order: pending, each leg from a budget that others have a share in.
+func (g *generator) hold() []tb.Transfer {
+	chain := make([]tb.Transfer, 3)
+	timeout := pick(g, "timeout", g.timeouts...)
+	for i := range chain {
+		budget := rapid.SampledFrom(g.accounts).Draw(g.t, "budget")
+		spent := rapid.SampledFrom(g.accounts).Draw(g.t, "spent")
+		chain[i] = tb.Transfer{
+			ID: g.freshID(), DebitAccountID: budget.ID, CreditAccountID: spent.ID, Amount: tb.ToUint128(1), Ledger: budget.Ledger, Code: 1,
+			Timeout: timeout, Flags: flagPending | flagLinked,
+		}
+	}
+	chain[len(chain)-1].Flags = flagPending
+	g.holds = append(g.holds, chain)
+	return chain
+}
+
+// endOfHold posts or voids all of a hold.
+func (g *generator) endOfHold() []tb.Transfer {
+	chain := slices.Clone(rapid.SampledFrom(g.holds).Draw(g.t, "hold"))
+	how := pick[uint16](g, "end", flagPost, flagVoid)
+	for i, p := range chain {
+		chain[i] = tb.Transfer{ID: g.freshID(), PendingID: p.ID, Flags: how | p.Flags&flagLinked}
+		if how == flagPost {
+			chain[i].Amount = tb.AmountMax
+		}
+	}
+	return chain
 }
 
 // crashesServer reports whether a transfer is an imported post or void of a

@@ -238,6 +238,62 @@ var chainCases = []testCase{
 		b.must(p, b.finish(p, n(2), post))
 		b.balances(debit, "0/2 0/0")
 	}},
+	{"a chain of holds over three ledgers takes the one use of a budget that others share, and gives it back", func(b *book) {
+		type stock struct {
+			ledger        uint32
+			budget, spent tb.Uint128
+		}
+		stocks := make([]stock, 3) // seats, a code that is good for one order, a quota
+		for i, left := range []uint64{2, 1, 2} {
+			s := stock{b.ledger + uint32(i), tb.ID(), tb.ID()}
+			operator := tb.ID()
+			b.accountStatuses([]tb.Account{
+				{ID: operator, Ledger: s.ledger, Code: 1}, {ID: s.budget, Ledger: s.ledger, Code: 1, Flags: accountDebitsLimited}, {ID: s.spent, Ledger: s.ledger, Code: 1},
+			}, tb.AccountCreated, tb.AccountCreated, tb.AccountCreated)
+			b.must(tb.Transfer{ID: tb.ID(), DebitAccountID: operator, CreditAccountID: s.budget, Amount: n(left), Ledger: s.ledger, Code: 1})
+			stocks[i] = s
+		}
+		chain := func(leg func(i int, s stock) tb.Transfer) []tb.Transfer {
+			legs := make([]tb.Transfer, len(stocks))
+			for i, s := range stocks {
+				legs[i] = leg(i, s)
+				if i < len(stocks)-1 {
+					legs[i].Flags |= linked
+				}
+			}
+			return legs
+		}
+		hold := func() []tb.Transfer {
+			return chain(func(_ int, s stock) tb.Transfer {
+				return tb.Transfer{ID: tb.ID(), DebitAccountID: s.budget, CreditAccountID: s.spent, Amount: n(1), Ledger: s.ledger, Code: 1, Flags: pending}
+			})
+		}
+		end := func(holds []tb.Transfer, amount tb.Uint128, flags uint16) []tb.Transfer {
+			return chain(func(i int, _ stock) tb.Transfer { return b.finish(holds[i], amount, flags) })
+		}
+		left := func(want ...string) {
+			b.Helper()
+			for i, s := range stocks {
+				b.balances(s.budget, want[i])
+			}
+		}
+		first, second, third := hold(), hold(), hold()
+		b.must(first...)
+		b.transferStatuses(second, tb.TransferLinkedEventFailed, tb.TransferExceedsCredits, tb.TransferLinkedEventFailed)
+		left("1/0 0/2", "1/0 0/1", "1/0 0/2")
+		b.must(end(first, n(0), void)...)
+		left("0/0 0/2", "0/0 0/1", "0/0 0/2")
+		b.transferStatuses(second, tb.TransferLinkedEventFailed, tb.TransferIDAlreadyFailed, tb.TransferLinkedEventFailed)
+		b.must(third...)
+		b.must(end(third, intMax, post)...)
+		left("0/1 0/2", "0/1 0/1", "0/1 0/2")
+		b.transferStatuses(hold(), tb.TransferLinkedEventFailed, tb.TransferExceedsCredits, tb.TransferLinkedEventFailed)
+		b.must(chain(func(_ int, s stock) tb.Transfer { // a refund
+			return tb.Transfer{ID: tb.ID(), DebitAccountID: s.spent, CreditAccountID: s.budget, Amount: n(1), Ledger: s.ledger, Code: 1}
+		})...)
+		left("0/1 0/3", "0/1 0/2", "0/1 0/3")
+		b.must(hold()...)
+	}},
 	{"ids of an undone chain can be used again, except the one that failed for a transient reason", func(b *book) {
 		limited, other := b.account(accountDebitsLimited), b.account(0)
 		first, second := b.move(other, limited, 1, linked), b.move(limited, other, 2, 0)
