@@ -143,6 +143,9 @@ const (
 	auditSeldom = "24h"
 )
 
+// smtpTimeout: what a process that is killed was to send waits until its claim ends, which is 13 min with the default.
+const smtpTimeout = "1s"
+
 // start brings the stack up, then the nodes beside it.
 func (w *world) start(ctx context.Context) error {
 	listen := map[string]string{
@@ -150,8 +153,7 @@ func (w *world) start(ctx context.Context) error {
 		"TEMPORAL_ADDRESS": freeAddress(), "TEMPORAL_UI_URL": "http://" + freeAddress(), "BOXOFFICE_CODEC_URL": "http://" + freeAddress(),
 		"BOXOFFICE_POSTGRES_PORT": portOf(freeAddress()), "BOXOFFICE_TIGERBEETLE_PORT": portOf(freeAddress()),
 		"BOXOFFICE_AUDIT_INTERVAL": w.auditInterval,
-		// What a process that is killed was to send waits until its claim ends, which is 13 min with the default.
-		"BOXOFFICE_SMTP_TIMEOUT": "1s",
+		"BOXOFFICE_SMTP_TIMEOUT":   smtpTimeout,
 	}
 	kafka, receiver := freeAddress(), freeAddress()
 	args := []string{"up", "--data", w.data(), "--bin-dir", w.bin, "--repo", w.repo, "--ledger", w.ledger, "--restart-always"}
@@ -526,7 +528,8 @@ func (w *world) newNodeOf(name, role, program string) *node {
 	via := func(link string) string { return w.links.byName[link].proxy.Listen }
 	vars := map[string]string{
 		"BOXOFFICE_URL": n.url, "BOXOFFICE_ADMIN_URL": n.url, "BOXOFFICE_WORKER_URL": n.url, "BOXOFFICE_FAILPOINTS": w.points,
-		"TEMPORAL_ADDRESS": via(toTemporal), "TIGERBEETLE_ADDRESS": via(toTigerBeetle), "MOCKPAY_URL": "http://" + via(toMockpay),
+		"BOXOFFICE_SMTP_TIMEOUT": smtpTimeout,
+		"TEMPORAL_ADDRESS":       via(toTemporal), "TIGERBEETLE_ADDRESS": via(toTigerBeetle), "MOCKPAY_URL": "http://" + via(toMockpay),
 		"DATABASE_URL": strings.Replace(w.env["DATABASE_URL"], "127.0.0.1:"+w.env["BOXOFFICE_POSTGRES_PORT"], via(toOrders), 1),
 	}
 	n.log, _ = os.Create(filepath.Join(w.data(), "log", name+".log"))

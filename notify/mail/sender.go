@@ -146,13 +146,16 @@ func (s *Sender) round(ctx context.Context) time.Duration {
 	}
 	// Tickets first: they must not wait for a search that anybody may ask for.
 	var pause time.Duration
-	mails, err := s.Store.ClaimMails(ctx, false, batchMax*s.ConnectionsMax, s.lease())
+	// A claim that is under way when the process is asked to stop is awaited: its mails are put back below. Given up, it may
+	// have been made all the same, and then nobody sends them before it ends.
+	claiming := context.WithoutCancel(ctx)
+	mails, err := s.Store.ClaimMails(claiming, false, batchMax*s.ConnectionsMax, s.lease())
 	if len(mails) > 0 {
 		pause = s.sendAll(ctx, mails)
 	}
 	var asked []domain.Mail
-	if err == nil && pause == 0 {
-		if asked, err = s.claimAsked(ctx); len(asked) > 0 {
+	if err == nil && pause == 0 && ctx.Err() == nil {
+		if asked, err = s.claimAsked(claiming); len(asked) > 0 {
 			pause = s.sendAll(ctx, asked)
 		}
 	}

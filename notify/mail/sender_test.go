@@ -458,3 +458,35 @@ func TestMailsYieldToBuyers(t *testing.T) {
 		equal(t, 500*time.Millisecond, took(5))
 	})
 }
+
+// interrupted is a store whose claim is under way when the process is asked to stop.
+type interrupted struct {
+	*memory
+	stop func()
+}
+
+func (i *interrupted) ClaimMails(ctx context.Context, asked bool, most int, lease time.Duration) ([]domain.Mail, error) {
+	claimed, err := i.memory.ClaimMails(ctx, asked, most, lease)
+	i.stop()
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // the database has them claimed all the same
+	}
+	return claimed, err
+}
+
+// Who stops while it claims mails puts them back: otherwise buyers wait for the lease to end.
+func TestAClaimAtTheEndIsPutBack(t *testing.T) {
+	p := newPost(t)
+	ctx, stop := context.WithCancel(t.Context())
+	p.Store = &interrupted{memory: p.store, stop: stop}
+	p.store.due = []domain.Mail{{ID: "m1", Kind: domain.MailTickets}, {ID: "m2", Kind: domain.MailTickets}}
+	p.Run(ctx)
+	for _, id := range []string{"m1", "m2"} {
+		if got := p.store.outcomes[id]; len(got) != 1 || got[0].State != domain.MailDue {
+			t.Errorf("mail %s: %+v, want that it is due again", id, got)
+		}
+	}
+	if len(p.relay.sent) > 0 {
+		t.Errorf("%d mails were sent by a process that stops", len(p.relay.sent))
+	}
+}
