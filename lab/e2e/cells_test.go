@@ -14,8 +14,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/sdk/client"
+	temporalclient "go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
+
+	"boxoffice/client"
 )
 
 // Sales in two cells: two namespaces of one Temporal, each behind a door that the test can shut. What one cell
@@ -82,10 +84,10 @@ func (s *stack) saleInEachCell(t *testing.T) map[string]string {
 }
 
 // namespaces are clients that go through no door.
-func (s *stack) namespaces(t *testing.T) map[string]client.Client {
+func (s *stack) namespaces(t *testing.T) map[string]temporalclient.Client {
 	t.Helper()
-	clients := map[string]client.Client{"default": s.temporal}
-	other, err := client.Dial(client.Options{
+	clients := map[string]temporalclient.Client{"default": s.temporal}
+	other, err := temporalclient.Dial(temporalclient.Options{
 		HostPort: s.env["TEMPORAL_ADDRESS"], Namespace: namespaceOf("second"), Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
@@ -97,7 +99,7 @@ func (s *stack) namespaces(t *testing.T) map[string]client.Client {
 }
 
 // testInCell sells, cancels, takes late money and gives money back: every workflow of that is in the sale's namespace, and in no other.
-func (s *stack) testInCell(t *testing.T, sale string, clients map[string]client.Client, namespace string) {
+func (s *stack) testInCell(t *testing.T, sale string, clients map[string]temporalclient.Client, namespace string) {
 	paid, canceled, late := s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 1}), s.hold(t, sale, items{"A": 1})
 	s.pay(t, paid, "succeeded")
 	s.awaitStatus(t, paid, "paid")
@@ -127,10 +129,11 @@ func (s *stack) testCellAway(t *testing.T, sales map[string]string, cell string,
 	before := s.hold(t, sales[cell], items{"A": 1})
 	door.shut()
 	key, buyer := newKey(), newBuyer()
-	during := make(chan answer, 1)
 	var asking sync.WaitGroup
+	asking.Go(func() { // whatever it is told: that is not known to anybody
+		_, _ = s.boxOffice().CreateCheckout(t.Context(), sales[cell], client.CreateCheckoutParams{IdempotencyKey: `"` + key + `"`}, checkoutBody(items{"A": 1}, buyer))
+	})
 	defer asking.Wait()
-	asking.Go(func() { during <- s.checkout(t, sales[cell], key, items{"A": 1}, buyer) })
 	s.visit(t, before)
 	if _, err := s.mockpay().Pay(t.Context(), before.PaymentSession, "", "succeeded"); err != nil {
 		t.Fatal(err)
@@ -138,11 +141,12 @@ func (s *stack) testCellAway(t *testing.T, sales map[string]string, cell string,
 	o := s.hold(t, sales[other], items{"A": 1})
 	s.pay(t, o, "succeeded")
 	s.awaitStatus(t, o, "paid")
-	if ready := s.request(t, "GET", s.api("/readyz"), nil, nil); ready.status != http.StatusOK || !strings.Contains(string(ready.body), "temporal of cell "+label(cell)) {
-		t.Errorf("/readyz: %d %s, want that it is ready and names the cell", ready.status, ready.body)
-	}
+	eventually(t, "/readyz says that the node is ready, and names the cell", func() bool {
+		ready := s.request(t, "GET", s.api("/readyz"), nil, nil)
+		return ready.status == http.StatusOK && strings.Contains(string(ready.body), "temporal of cell "+label(cell))
+	})
 	door.open()
-	<-during // whatever it was told
+	asking.Wait()
 	eventually(t, "the key has its hold", func() bool {
 		a := s.checkout(t, sales[cell], key, items{"A": 1}, buyer)
 		return a.status == http.StatusCreated
