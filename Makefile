@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -217,6 +217,12 @@ bench-nodes: ## what a second process of the box office on one stack gains, one 
 bench-ledger: ## holds and posts on the embedded ledger and, where there is one, on a real TigerBeetle
 	cd ledger/embedded && go test -run '^$$' -bench . -benchtime 1x -timeout 20m .
 	go test -run '^$$' -bench HoldAndPost -timeout 20m ./ledger
+
+schema-before: ## the tests of the release before, its own code, on the schema of this one, two minutes (BEFORE=commit)
+	@deploy/release/schema-before
+
+statements: ## write down the statements of this release, which the next one's schema must still plan: make release does it
+	go test -count=1 ./orders -statements "$(CURDIR)/orders/testdata/statements.json"
 
 build: ## compile the programs into bin/
 	go build -buildvcs=false -ldflags "-X boxoffice/app.builtFrom=$$(git rev-parse HEAD 2>/dev/null)" -o bin/ ./cmd/...

@@ -19,7 +19,8 @@ import (
 // and on several nodes at once.
 func migrate(ctx context.Context, args []string) error {
 	flags := newFlags("migrate")
-	timeout := flags.Duration("timeout", 2*time.Minute, "how long to wait for the servers")
+	timeout := flags.Duration("timeout", 2*time.Minute, "how long to wait for the servers, and for an index that is built while sales go on")
+	contract := flags.Bool("contract", false, "take away what no release needs any more, once all nodes are of this release; nothing else")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -36,6 +37,9 @@ func migrate(ctx context.Context, args []string) error {
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if *contract {
+		return contractOrders(ctx, c)
+	}
 	if err := migrateOrders(ctx, c, log); err != nil {
 		return err
 	}
@@ -56,6 +60,26 @@ func migrateOrders(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	if err == nil {
 		fmt.Println("orders database: up to date")
+	}
+	return err
+}
+
+// contractOrders does not wait: whoever runs it looks at what it says.
+func contractOrders(ctx context.Context, c config) error {
+	store, err := orders.Open(ctx, string(c.DatabaseURL), orders.Options{})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	applied, err := store.Contract(ctx)
+	for _, name := range applied {
+		fmt.Println("orders database: applied", name)
+		if err := recordCommand(ctx, store, "migrate", "contracted by "+name); err != nil {
+			return err
+		}
+	}
+	if err == nil && len(applied) == 0 {
+		fmt.Println("orders database: nothing to take away")
 	}
 	return err
 }

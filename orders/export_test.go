@@ -2,6 +2,7 @@ package orders
 
 import (
 	"context"
+	"io/fs"
 	"sync"
 
 	"boxoffice/domain"
@@ -36,6 +37,45 @@ const QueueOrdersMax = queueOrdersMax
 
 // Migrations are those of this build, for tests on data of the previous release.
 func Migrations() ([]string, error) { return migrations() }
+
+// ConcurrentMark begins a migration that runs outside a transaction.
+const ConcurrentMark = concurrentMark
+
+// MigrateTo brings the schema to the last of some migrations.
+func (s *Store) MigrateTo(ctx context.Context, migrations []string) error {
+	return s.migrateTo(ctx, migrations)
+}
+
+// ContractWith applies contractions that are no part of this build.
+func (s *Store) ContractWith(ctx context.Context, files fs.FS) ([]string, error) {
+	all, err := contractions(files, SchemaVersion())
+	if err != nil {
+		return nil, err
+	}
+	return s.contract(ctx, all)
+}
+
+// Prepared are the statements that the store's connections have prepared by now.
+func (s *Store) Prepared(ctx context.Context) (statements []string, err error) {
+	for _, of := range []*Store{s, s.public, s.queues, s.readers} {
+		if of == nil {
+			continue
+		}
+		for _, conn := range of.pool.AcquireAllIdle(ctx) {
+			rows, err := conn.Query(ctx, `SELECT statement FROM pg_prepared_statements`, pgx.QueryExecModeExec)
+			if err != nil {
+				return nil, err
+			}
+			more, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil {
+				return nil, err
+			}
+			statements = append(statements, more...)
+			conn.Release()
+		}
+	}
+	return statements, nil
+}
 
 // ConnectionsMax is how many connections a store may have.
 func (s *Store) ConnectionsMax() int { return int(s.pool.Config().MaxConns) }

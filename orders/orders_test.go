@@ -37,6 +37,7 @@ func setup(t *testing.T) *bundle {
 	t.Parallel()
 	url := orderstest.URL(t)
 	b := &bundle{ctx: t.Context(), url: url, store: orderstest.Open(t, url)}
+	notePrepared(t, b.store)
 	keys, err := domain.NewKeyring(make([]byte, domain.ServerKeyLen))
 	if err != nil {
 		t.Fatal(err)

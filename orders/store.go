@@ -82,7 +82,7 @@ func Open(ctx context.Context, databaseURL string, o Options) (*Store, error) {
 	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, cmp.Or(o.ConnectTimeout, ConnectTimeoutDefault))
 	config.ConnConfig.Tracer = spans{}
 	for name, value := range map[string]string{
-		"application_name":                    "boxoffice",
+		"application_name":                    applicationName(),
 		"statement_timeout":                   milliseconds(cmp.Or(o.StatementTimeout, StatementTimeoutDefault)),
 		"idle_in_transaction_session_timeout": milliseconds(idleInTransactionTimeout),
 	} {

@@ -1,0 +1,1 @@
+UPDATE queues SET entries_to = 8 WHERE sale_id = '{sale}';

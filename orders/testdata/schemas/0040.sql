@@ -1,0 +1,1 @@
+UPDATE sales SET capture = 'after_seats' WHERE id = '{sale}-hidden';
