@@ -102,6 +102,8 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 	switch {
 	case !isNotFound(err) && (stateErr != nil || state.Status != domain.OrderHeld):
 		return OrderView{}, err
+	case isNotFound(stateErr):
+		return s.forgottenOrder(ctx, id)
 	case stateErr != nil:
 		return OrderView{}, stateErr
 	}
@@ -162,6 +164,26 @@ func (s *Server) viewCheckoutState(ctx context.Context, state domain.CheckoutSta
 	return s.withRefund(ctx, v)
 }
 
+// forgottenOrder is an order of which nothing is left but the money that goes back: Temporal has forgotten its
+// checkout, and it never had tickets. What was ordered is not known any more, nor the sale, if the money came after that.
+func (s *Server) forgottenOrder(ctx context.Context, id domain.OrderID) (OrderView, error) {
+	refunds, err := s.refundsOf(ctx, id)
+	switch {
+	case err != nil:
+		return OrderView{}, err
+	case len(refunds) == 0:
+		return OrderView{}, domain.NotFound("order")
+	}
+	v := OrderView{Order: id, Sale: refunds[0].SaleID, SaleName: refunds[0].SaleID, Items: []OrderItem{}, Currency: refunds[0].Capture.Currency}
+	for _, refund := range refunds {
+		v.Amount += refund.Capture.AmountMinor
+	}
+	if sale, err := s.Catalog.Sale(ctx, v.Sale); err == nil {
+		v.SaleName = sale.Name
+	}
+	return v.withRefunds(refunds), nil
+}
+
 // withRefund tells the buyer of a checkout that ended without tickets what happened to
 // money that came anyway.
 func (s *Server) withRefund(ctx context.Context, v OrderView) (OrderView, error) {
@@ -172,14 +194,18 @@ func (s *Server) withRefund(ctx context.Context, v OrderView) (OrderView, error)
 	if err != nil {
 		return OrderView{}, err
 	}
+	return v.withRefunds(refunds), nil
+}
+
+func (v OrderView) withRefunds(refunds []domain.Refund) OrderView {
 	for _, refund := range refunds {
 		if refund.RefundedAt.IsZero() {
 			v.Status, v.RefundedAt = domain.OrderRefunding, nil
-			return v, nil
+			return v
 		}
 		v.Status, v.RefundedAt = domain.OrderRefunded, timeOrNil(refund.RefundedAt)
 	}
-	return v, nil
+	return v
 }
 
 func (s *Server) cancel(ctx context.Context, in *orderInput) (*statusOutput, error) {

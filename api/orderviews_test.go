@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -144,6 +145,45 @@ func TestLookingAtOrdersDoesNotStopCancels(t *testing.T) {
 	}
 	if w := b.do(request{method: "GET", path: "/v1/sales/conference"}); w.Code != 200 {
 		t.Errorf("a sale's page: %d", w.Code)
+	}
+}
+
+// A buyer whose checkout Temporal has forgotten is told where the money is, whether or not the sale is known.
+func TestAForgottenOrderSaysWhereItsMoneyIs(t *testing.T) {
+	at := time.Date(2026, 11, 22, 21, 15, 49, 0, time.UTC)
+	refund := func(sale string, done time.Time) domain.Refund {
+		return domain.Refund{Capture: domain.Capture{AmountMinor: 6500, Currency: "EUR"}, SaleID: sale, RefundedAt: done}
+	}
+	for _, c := range []struct {
+		name    string
+		refunds []domain.Refund
+		want    OrderView // empty: nothing is known of it
+	}{
+		{"no money came", nil, OrderView{}},
+		{"on its way", []domain.Refund{refund("conference", time.Time{})}, OrderView{Sale: "conference", SaleName: "Conference", Status: domain.OrderRefunding, Amount: 6500}},
+		{"back", []domain.Refund{refund("conference", at)}, OrderView{Sale: "conference", SaleName: "Conference", Status: domain.OrderRefunded, Amount: 6500, RefundedAt: &at}},
+		{"came when nobody knew it", []domain.Refund{refund("", at)}, OrderView{Status: domain.OrderRefunded, Amount: 6500, RefundedAt: &at}},
+		{"one of two", []domain.Refund{refund("", at), refund("", time.Time{})}, OrderView{Status: domain.OrderRefunding, Amount: 13000}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := setup(t)
+			id := domain.OrderID{1, 2, 3}
+			b.world.refunds = map[domain.OrderID][]domain.Refund{id: c.refunds}
+			path, token := "/v1/orders/"+id.String(), b.world.Keys.OrderToken(id)
+			wantProblem(t, b.do(request{method: "GET", path: path, header: bearerOf("x" + token[1:])}), 404, domain.CodeNotFound)
+			w := b.do(request{method: "GET", path: path, header: bearerOf(token)})
+			if c.want.Status == "" {
+				wantProblem(t, w, 404, domain.CodeNotFound)
+				return
+			}
+			var got OrderView
+			decode(t, w, &got)
+			want := c.want
+			want.Order, want.Currency, want.Items = id, "EUR", []OrderItem{}
+			if got.Facts, got.SaleCanceledAt = nil, nil; w.Code != 200 || !reflect.DeepEqual(got, want) {
+				t.Errorf("%d %+v\nwant %+v", w.Code, got, want)
+			}
+		})
 	}
 }
 

@@ -108,6 +108,18 @@ func TestEveryPageFitsAPhone(t *testing.T) {
 	}
 }
 
+// The page of an order that nobody knows any more says where its money is.
+func TestAForgottenOrderSaysWhereItsMoneyIs(t *testing.T) {
+	s := open(t)
+	id := domain.OrderID{1, 2, 3}
+	s.refunds = map[domain.OrderID][]domain.Refund{id: {{Capture: domain.Capture{Order: id, AmountMinor: 6500, Currency: "EUR"}, RefundedAt: time.Now()}}}
+	v := newVisitor(t)
+	v.open(s.URL + "/orders/" + id.String() + "#" + s.keys.OrderToken(id))
+	v.shownHeading("Refunded")
+	v.shows("€65.00 went back to where it came from.")
+	v.wait(`[...document.querySelectorAll('[data-state="refunded"] [data-field="again"]')].every((a) => new URL(a.href).pathname === '/')`)
+}
+
 func TestTheWheelChangesNoQuantity(t *testing.T) {
 	s := open(t)
 	v := newVisitor(t)

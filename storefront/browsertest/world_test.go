@@ -37,6 +37,7 @@ type shop struct {
 	stock     map[uint32]*domain.StockLevel
 	orders    map[domain.OrderID]*domain.CheckoutState
 	sold      map[domain.OrderID]*domain.SoldOrder
+	refunds   map[domain.OrderID][]domain.Refund // of orders that never had tickets
 	places    map[string]waitingroom.Place
 	codes     map[string]string     // presale codes that are good → the key that used it, empty: none
 	classCode string                // for hidden classes; empty: none
@@ -370,8 +371,10 @@ func (d database) ChangeHolders(_ context.Context, change domain.HoldersChange) 
 	return changed, nil
 }
 
-func (d database) RefundsOfOrder(context.Context, domain.OrderID) ([]domain.Refund, error) {
-	return nil, nil
+func (d database) RefundsOfOrder(_ context.Context, id domain.OrderID) ([]domain.Refund, error) {
+	d.shop.mu.Lock()
+	defer d.shop.mu.Unlock()
+	return d.shop.refunds[id], nil
 }
 
 func (d database) ReversalsOf(context.Context, []domain.OrderID) (map[domain.OrderID][]domain.Reversal, error) {

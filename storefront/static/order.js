@@ -94,7 +94,7 @@ function draw(next) {
   fill('status', order.status);
   fill('sale', order.sale_name);
   fill('amount', money(order.amount, order.currency));
-  fields('again').forEach((a) => { a.href = `/sales/${encodeURIComponent(order.sale)}`; });
+  fields('again').forEach((a) => { a.href = order.sale ? `/sales/${encodeURIComponent(order.sale)}` : '/'; });
   const isOnItsWay = order.status === 'held' && Boolean(order.processing);
   if (isOnItsWay) wentToPay(); // perhaps in another browser
   if (isOnItsWay || mustAsk()) {
