@@ -104,6 +104,7 @@ func (s *service) openKafka(registry prometheus.Registerer) (notify.Reader, erro
 	}
 	registry.MustRegister(failures)
 	o := *s.Kafka
+	o.Tracer = s.tracer
 	o.Failed = func(reason kafka.Reason) { failures.WithLabelValues(string(reason)).Inc() }
 	publisher, err := kafka.New(o)
 	if err != nil {

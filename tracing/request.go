@@ -135,6 +135,20 @@ func CallerOf(header http.Header) trace.SpanContext {
 	return trace.SpanContextFromContext(w3c.Extract(context.Background(), propagation.HeaderCarrier(header)))
 }
 
+// TraceParent is W3C's traceparent of what follows from an order's checkout, for a message that is
+// sent outside of a span. Empty: its trace is not recorded.
+func (t *Tracer) TraceParent(order domain.OrderID) string {
+	if !t.Samples(order) {
+		return ""
+	}
+	carrier := propagation.MapCarrier{}
+	w3c.Inject(trace.ContextWithRemoteSpanContext(context.Background(), contextOf(order, CheckoutSpan(order))), carrier)
+	return carrier[HeaderTraceParent]
+}
+
+// HeaderTraceParent is W3C's name.
+const HeaderTraceParent = "traceparent"
+
 // Inject writes the context's span as W3C's traceparent, if it is recorded.
 func Inject(ctx context.Context, header http.Header) {
 	if trace.SpanFromContext(ctx).IsRecording() {

@@ -23,6 +23,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/notify"
+	"boxoffice/tracing"
 )
 
 // Name is the reader's name: its cursors are stored under it.
@@ -43,6 +44,8 @@ type Options struct {
 	CreateTopics bool
 	// Failed is called for each failure, for a metric; nil: not called.
 	Failed func(Reason)
+	// Tracer says which orders' records have a traceparent; nil: none.
+	Tracer *tracing.Tracer
 
 	deliveryTimeout time.Duration // for tests; 0: deliveryTimeout
 }
@@ -129,6 +132,7 @@ func (o *Options) mechanism() (sasl.Mechanism, error) {
 type Publisher struct {
 	prefix string
 	failed func(Reason)
+	tracer *tracing.Tracer
 	client *kgo.Client
 	seen   atomic.Pointer[seen] // the last error of a connection
 
@@ -152,7 +156,7 @@ func New(o Options) (*Publisher, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Publisher{prefix: o.TopicPrefix, failed: o.Failed, calls: semaphore.NewWeighted(callsMax), deliveries: make(map[domain.EventID]*delivery)}
+	p := &Publisher{prefix: o.TopicPrefix, failed: o.Failed, tracer: o.Tracer, calls: semaphore.NewWeighted(callsMax), deliveries: make(map[domain.EventID]*delivery)}
 	if p.failed == nil {
 		p.failed = func(Reason) {}
 	}
@@ -387,14 +391,18 @@ func (p *Publisher) record(e *domain.Event) (*kgo.Record, error) {
 		return nil, fmt.Errorf("kafka: event %s is not JSON: %w", e.ID, err)
 	}
 	// The timestamp is the time of producing, because retention goes by it: an old event would be deleted at once.
-	return &kgo.Record{
+	record := &kgo.Record{
 		Topic: p.topic(e), Key: []byte(key(e)), Value: value,
 		Headers: []kgo.RecordHeader{
 			{Key: HeaderID, Value: []byte(e.ID.String())},
 			{Key: HeaderType, Value: []byte(e.Type)},
 			{Key: HeaderSchema, Value: []byte(strconv.Itoa(e.Schema))},
 		},
-	}, nil
+	}
+	if parent := p.tracer.TraceParent(e.Order); parent != "" {
+		record.Headers = append(record.Headers, kgo.RecordHeader{Key: tracing.HeaderTraceParent, Value: []byte(parent)})
+	}
+	return record, nil
 }
 
 // topic goes by what the event is about, not by its type. So all events of a subject are in one topic, and types that this

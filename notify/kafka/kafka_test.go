@@ -16,9 +16,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"boxoffice/domain"
 	"boxoffice/notify"
+	"boxoffice/tracing"
+	"boxoffice/tracing/tracingtest"
 )
 
 const waitMax = 30 * time.Second // only a broken test takes this long
@@ -108,6 +111,35 @@ func header(r *kgo.Record, name string) string {
 		}
 	}
 	return ""
+}
+
+// A record of an order that is sampled continues its trace; others have no such header.
+func TestARecordOfASampledOrderHasItsTrace(t *testing.T) {
+	always, _ := tracingtest.NewRecorder(sdktrace.AlwaysSample())
+	never, _ := tracingtest.NewRecorder(sdktrace.NeverSample())
+	order := domain.OrderID{0: 1, 5: 9}
+	checkout := tracing.CheckoutSpan(order)
+	for name, tt := range map[string]struct {
+		tracer *tracing.Tracer
+		order  domain.OrderID
+		want   string
+	}{
+		"sampled":         {always, order, "00-" + order.String() + "-" + checkout.String() + "-01"},
+		"not sampled":     {never, order, ""},
+		"tracing is off":  {nil, order, ""},
+		"of a whole sale": {always, domain.OrderID{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &Publisher{tracer: tt.tracer}
+			record, err := p.record(&domain.Event{ID: domain.NewEventID(time.UnixMilli(1), 1, 9), Type: "order.paid", Schema: 1, SaleID: "gophercon", Order: tt.order, Payload: json.RawMessage(`{}`)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := header(record, "traceparent"); got != tt.want || tt.want == "" && len(record.Headers) != 3 {
+				t.Errorf("traceparent %q among %d headers, want %q", got, len(record.Headers), tt.want)
+			}
+		})
+	}
 }
 
 func TestARecordIsTheEventsEnvelopeUnderItsSubject(t *testing.T) {
