@@ -186,6 +186,17 @@ func (c deploymentCall) takeOverOthers(ctx context.Context, of versions, current
 	if err := pace.Pause(ctx, c.settle); err != nil {
 		return err
 	}
+	waiting, stop := c.waiting(ctx)
+	defer stop()
+	for { // Temporal has just been told to route anew, and may be slow to answer
+		err := c.takeOverOnce(ctx, of, current)
+		if err == nil || pace.Pause(waiting, waitBackoff) != nil {
+			return err
+		}
+	}
+}
+
+func (c deploymentCall) takeOverOnce(ctx context.Context, of versions, current string) error {
 	status, err := of.Status(ctx)
 	if err != nil {
 		return err

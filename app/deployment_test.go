@@ -14,11 +14,16 @@ import (
 )
 
 type fakeVersions struct {
-	did  []string
-	open int64
+	did   []string
+	open  int64
+	fails int // so many looks fail
 }
 
 func (f *fakeVersions) Status(context.Context) (worker.DeploymentStatus, error) {
+	if f.fails > 0 {
+		f.fails--
+		return worker.DeploymentStatus{}, errors.New("Temporal is slow")
+	}
 	return worker.DeploymentStatus{Deployment: "boxoffice", Current: "2", Versions: []worker.VersionStatus{
 		{BuildID: "3", State: worker.VersionRamping, Percent: 10, Open: 1, Since: time.Unix(60, 0)},
 		{BuildID: "2", State: worker.VersionCurrent, Open: 7, Since: time.Unix(0, 0)},
@@ -91,6 +96,18 @@ func TestDeploymentCommands(t *testing.T) {
 				t.Errorf("it says %q, want %q", out.String(), tt.says)
 			}
 		})
+	}
+}
+
+// A look that fails while Temporal routes anew is repeated: what is open elsewhere would wait for nobody.
+func TestTakingOverIsTriedAgain(t *testing.T) {
+	fake := &fakeVersions{fails: 2}
+	call := deploymentCall{args: []string{"set-current", "2"}, others: true, wait: time.Minute, out: new(bytes.Buffer)}
+	if err := call.run(t.Context(), fake, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"current 2", "take over 3"}; !slices.Equal(fake.did, want) {
+		t.Errorf("it did %q, want %q", fake.did, want)
 	}
 }
 

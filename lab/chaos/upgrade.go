@@ -482,7 +482,7 @@ func (u *upgrade) replace(ctx context.Context, to release) error {
 		_, err := u.tool(ctx, u.second, "deployment", "set-current", "--wait", "1m", "--take-over-others")
 		return err
 	case u.older:
-		_, err := u.tool(ctx, u.first, "deployment", "set-current", "--unversioned", "--take-over-others")
+		_, err := u.tool(ctx, u.first, "deployment", "set-current", "--unversioned", "--wait", "1m", "--take-over-others")
 		return err
 	}
 	return nil
