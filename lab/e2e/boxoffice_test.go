@@ -52,6 +52,7 @@ func TestBoxOffice(t *testing.T) {
 			t.Run("stripe, seats first", func(t *testing.T) { testStripeSeatsFirst(t, s) })
 			t.Run("delayed methods", func(t *testing.T) { testDelayed(t, s) })
 			t.Run("disputes and refunds elsewhere", func(t *testing.T) { testReversals(t, s) })
+			t.Run("limits of stripe", func(t *testing.T) { testStripeLimits(t, s) })
 			t.Run("mail", func(t *testing.T) { testMail(t, s) })
 			t.Run("erasure of a buyer", func(t *testing.T) { testErasure(t, s) })
 			t.Run("webhooks to others", func(t *testing.T) { testWebhooksToOthers(t, s) })

@@ -3,9 +3,11 @@ package e2e
 import (
 	"crypto/sha256"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -17,7 +19,19 @@ import (
 )
 
 // stripeDouble lives as long as the test process: a stack that starts again finds what was paid before.
-var stripeDouble = sync.OnceValue(stripetest.New)
+var stripeDouble = sync.OnceValue(func() *stripetest.Server {
+	double := stripetest.New()
+	double.Trouble = func(r *http.Request) stripetest.Trouble {
+		if stripeOpensNothing.Load() && r.Method == http.MethodPost && r.URL.Path == "/v1/checkout/sessions" {
+			return stripetest.RateLimit
+		}
+		return stripetest.None
+	}
+	return double
+})
+
+// stripeOpensNothing: Stripe answers with its rate limit when a session is to be opened.
+var stripeOpensNothing atomic.Bool
 
 // stripeVariables make every stack's box office one with two payment providers. All stacks share the account, and each
 // has a shop of its own there: that of its directory.
