@@ -24,14 +24,17 @@ func (s *Store) NoteClassCodes(ctx context.Context, saleID string, codes []domai
 func (s *Store) NoteRevokedCodes(ctx context.Context, saleID string, codes []domain.ClassCodeID) error {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	_, err := s.pool.Exec(ctx, `UPDATE class_codes SET revoked_at = now() WHERE sale_id = $1 AND code = ANY ($2::uuid[]) AND revoked_at IS NULL`, saleID, uuidsOf(codes))
+	_, err := s.pool.Exec(ctx,
+		`UPDATE class_codes SET revoked_at = now() WHERE sale_id = $1 AND code = ANY ($2::uuid[]) AND revoked_at IS NULL`, saleID, uuidsOf(codes))
 	return writeFailed("note revoked codes of sale", saleID, err)
 }
 
 // ClassCodes returns the codes of a sale as they were made, without what was used of them.
 func (s *Store) ClassCodes(ctx context.Context, saleID string) (codes []domain.ClassCode, err error) {
 	err = s.erasing(ctx, func(ctx context.Context, tx pgx.Tx) error { // there may be many
-		rows, err := tx.Query(ctx, `SELECT code, coalesce(only_ledger, 0), uses, revoked_at IS NOT NULL FROM class_codes WHERE sale_id = $1 ORDER BY class_codes.code`, saleID)
+		rows, err := tx.Query(ctx, `
+			SELECT code, coalesce(only_ledger, 0), uses, revoked_at IS NOT NULL FROM class_codes
+			WHERE sale_id = $1 ORDER BY class_codes.code`, saleID)
 		if err != nil {
 			return err
 		}
