@@ -567,7 +567,22 @@ func (a *Activities) RefundPayment(ctx context.Context, refund RefundCall) (Refu
 
 // ReturnSeats puts the seats of a refunded order back on sale.
 func (a *Activities) ReturnSeats(ctx context.Context, order domain.SoldOrder) error {
-	return a.whileOwed(order.ID, a.Ledger.Return(ctx, &order))
+	err := a.Ledger.Return(ctx, &order)
+	if isForGood(err) {
+		err = a.returnAsRecorded(ctx, order, err)
+	}
+	return a.whileOwed(order.ID, err)
+}
+
+// returnAsRecorded returns the seats of an order that was booked anew since the workflow
+// read it, because the ledger was lost: the record knows. Else the refusal stands.
+func (a *Activities) returnAsRecorded(ctx context.Context, order domain.SoldOrder, refused error) error {
+	recorded, err := a.Orders.Order(ctx, order.ID)
+	if err != nil || recorded.Booking == order.Booking {
+		return refused
+	}
+	order.Booking = recorded.Booking
+	return a.Ledger.Return(ctx, &order)
 }
 
 // RefundDone closes a refund.

@@ -82,6 +82,7 @@ var scenes = []scene{
 	{"RefundPayment", "captured", ``, (*world).captured, refundPayment},
 	{"RefundPayment", "never captured", ``, nothing, refundPayment},
 	{"ReturnSeats", "refunded", ``, with((*world).held, (*world).sold, (*world).orderRefundBegun), returnSeats},
+	{"ReturnSeats", "refunded, and booked anew since it was read", `returned`, with((*world).held, (*world).voided, (*world).rebooked, (*world).orderRefundBegun), returnSeatsOfHold},
 	{"RecordRefundDone", "of an order", ``, with((*world).held, (*world).sold, (*world).orderRefundBegun), refundDone},
 	{"RecordRefundDone", "of late money", ``, (*world).refundBegun, refundDone},
 	{"CloseSale", "on offer", ``, (*world).held, closeSale},
@@ -604,6 +605,13 @@ func (w *world) sold() {
 	}
 }
 
+func (w *world) rebooked() {
+	settled, err := settleBy(domain.BookedByRebook)(w.ctx, w.by(), w)
+	if err != nil || settled.(activities.Settled).Outcome != activities.SettleSold {
+		w.t.Fatalf("settled %+v, %v", settled, err)
+	}
+}
+
 func (w *world) soldToAnother() {
 	if got := w.settled("pay_0_" + w.sale.ID).Outcome; got != activities.SettleSold {
 		w.t.Fatalf(`w.settled("pay_0_"+w.sale.ID).Outcome is %q, want %q`, got, activities.SettleSold)
@@ -775,6 +783,16 @@ func refundPayment(ctx context.Context, a *activities.Activities, w *world) (any
 
 func returnSeats(ctx context.Context, a *activities.Activities, w *world) (any, error) {
 	return nil, a.ReturnSeats(ctx, *w.soldOrder())
+}
+
+// returnSeatsOfHold is asked by a workflow that knows the order as it was first sold.
+func returnSeatsOfHold(ctx context.Context, a *activities.Activities, w *world) (any, error) {
+	sold := *w.soldOrder()
+	sold.Booking = domain.BookedByHold
+	if err := a.ReturnSeats(ctx, sold); err != nil {
+		return nil, err
+	}
+	return w.own.SeatFate(w.ctx, w.order.ID)
 }
 
 func refundDone(ctx context.Context, a *activities.Activities, w *world) (any, error) {
