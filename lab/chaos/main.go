@@ -29,7 +29,7 @@ import (
 	"time"
 )
 
-const usage = `usage: chaos run | sabotage | drill | upgrade | rolling | replicas | list [flags]     (make chaos, chaos-sabotage, drill, upgrade, rolling, replicas)
+const usage = `usage: chaos run | sabotage | drill | upgrade | rolling | replicas | list [flags]   (make chaos, drill, …)
 
 chaos <command> -h lists the flags.
 `

@@ -156,7 +156,10 @@ func New(o Options) (*Publisher, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Publisher{prefix: o.TopicPrefix, failed: o.Failed, tracer: o.Tracer, calls: semaphore.NewWeighted(callsMax), deliveries: make(map[domain.EventID]*delivery)}
+	p := &Publisher{
+		prefix: o.TopicPrefix, failed: o.Failed, tracer: o.Tracer,
+		calls: semaphore.NewWeighted(callsMax), deliveries: make(map[domain.EventID]*delivery),
+	}
 	if p.failed == nil {
 		p.failed = func(Reason) {}
 	}
