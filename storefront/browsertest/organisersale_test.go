@@ -209,6 +209,14 @@ func TestNoTextOfAnOrganiserIsLost(t *testing.T) {
 }
 
 // What no form shows raises the version too, such as another capacity: nobody has to hear of that.
+// Nobody has said where it happens: the clocks are those of whoever looks, and the page names them.
+func TestASaleWithoutATimeZone(t *testing.T) {
+	s := open(t)
+	v := newVisitor(t)
+	v.organise(s, "#terms-panel")
+	v.wait(`document.getElementById("terms-zone").textContent === "Times are by the clocks of " + (Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC") + "."`)
+}
+
 func TestAVersionThatOnlyCountsStopsNoSave(t *testing.T) {
 	s := open(t)
 	v := newVisitor(t)

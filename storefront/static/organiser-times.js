@@ -6,6 +6,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 export const ownZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
 
 export function isZone(zone) {
+  if (!zone) return false; // Intl takes none for one's own
   try {
     Intl.DateTimeFormat('en', { timeZone: zone });
     return true;
