@@ -36,11 +36,15 @@ func (s *stack) startNode(t *testing.T, url string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := "boxoffice"
+	return s.startNodeOf(t, url, filepath.Join(bin, s.program()))
+}
+
+// program is the one that serves: only the lab's knows the baseline ledger.
+func (s *stack) program() string {
 	if s.env["BOXOFFICE_LEDGER"] == postgresLedger {
-		program = "lab"
+		return "lab"
 	}
-	return s.startNodeOf(t, url, filepath.Join(bin, program))
+	return "boxoffice"
 }
 
 func (s *stack) startNodeOf(t *testing.T, url, program string, more ...string) *node {

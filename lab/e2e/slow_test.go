@@ -68,7 +68,7 @@ func testSlowClients(t *testing.T, s *stack) {
 		t.Skip("SKIPPED: ", err)
 	}
 	t.Setenv("BOXOFFICE_CONNECTIONS_MAX", strconv.Itoa(slowClients+1000))
-	n := s.startNodeOf(t, "", fastService(t))
+	n := s.startNodeOf(t, "", s.fastService(t))
 	sale := s.sale(t, 50, longHold, 4)
 	before := s.vitals(t, n)
 
@@ -129,12 +129,16 @@ func haveDescriptors(wanted uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
-// fastService is the service as it is deployed.
-func fastService(t *testing.T) string {
+// fastService is the service as it is deployed, without the race detector.
+func (s *stack) fastService(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "boxoffice")
-	cmd := exec.Command("go", "build", "-o", program, "./cmd/boxoffice")
-	cmd.Dir, cmd.Env = repository, append(os.Environ(), "CGO_ENABLED=1")
+	folder := repository
+	if s.program() == "lab" {
+		folder = filepath.Join(repository, "lab")
+	}
+	cmd := exec.Command("go", "build", "-o", program, "./cmd/"+s.program())
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), "CGO_ENABLED=1")
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v", output, err)

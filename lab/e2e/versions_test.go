@@ -24,11 +24,7 @@ func (s *stack) release(t *testing.T, deployment, build string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := "boxoffice"
-	if s.env["BOXOFFICE_LEDGER"] == postgresLedger {
-		program = "lab"
-	}
-	return s.startNodeOf(t, "", filepath.Join(bin, program), "TEMPORAL_DEPLOYMENT_NAME="+deployment, "TEMPORAL_WORKER_BUILD_ID="+build)
+	return s.startNodeOf(t, "", filepath.Join(bin, s.program()), "TEMPORAL_DEPLOYMENT_NAME="+deployment, "TEMPORAL_WORKER_BUILD_ID="+build)
 }
 
 // current is the version that Temporal gives new checkouts to.
