@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas keys upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -169,6 +169,9 @@ rolling: $(DEVSTACK) ## three nodes restart one by one under load, then the audi
 
 replicas: $(DEVSTACK) ## three replicas of a real TigerBeetle under load: killed, paused, damaged and recovered, restarted in turn; what buyers notice (SEED=, FLAGS='-only "primary"')
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos replicas -repo .. -seed $(SEED) $(FLAGS)
+
+keys: ## payload keys, webhook secrets and signing secrets are changed node by node while people buy, some minutes
+	cd lab && go test -count=1 ./e2e -run TestKeysChangeUnderLoad -keys -v -timeout 15m
 
 FUZZTIME ?= 1m
 fuzz: ## fuzz every parser of outside bytes, FUZZTIME=1m each: for nights; what is found stays in testdata/fuzz

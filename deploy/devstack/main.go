@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -103,6 +104,13 @@ func up(args []string) error {
 	)
 	set.StringVar(&o.TemporalDatabase, "temporal-database", "", "for drills, with DATABASE_URL: Temporal's database is at this `URL`, not beside the orders")
 	set.BoolVar(&o.CountStatements, "count-statements", false, "for tests and the bench: Postgres counts its statements, where it has pg_stat_statements")
+	set.Func("without", "for tests, that start it themselves as dev.env says: `boxoffice` (with its seed) or mockpay is not started; repeatable", func(name string) error {
+		if !slices.Contains(stack.Replaceable, name) {
+			return fmt.Errorf("want one of %s", strings.Join(stack.Replaceable, ", "))
+		}
+		o.Without = append(o.Without, name)
+		return nil
+	})
 	set.BoolVar(&o.RestartAlways, "restart-always", false, "for fault tests: start again at once what dies, however often")
 	set.Parse(args)
 	o.DataDir, o.Ledger, o.Console = *data, tigerbeetle.Want(*ledger), console.New(os.Stdout)

@@ -39,6 +39,8 @@ type Options struct {
 
 	Via           Vias // for fault tests: proxies between the processes
 	RestartAlways bool // for fault tests: restart at once whatever dies, however often
+	// Without are parts of Replaceable that a test starts itself, as dev.env says.
+	Without []string
 	// OrdersCollation is for tests: the ICU locale of a new orders database; empty: sort
 	// by bytes.
 	OrdersCollation string
@@ -63,6 +65,9 @@ type Options struct {
 	// NoMail sends buyers no mail.
 	NoMail bool
 }
+
+// Replaceable are the parts that a start can leave out.
+var Replaceable = []string{"boxoffice", "mockpay"}
 
 const (
 	dirMode     = 0o755

@@ -83,6 +83,9 @@ func (s *stack) start(ctx context.Context) error {
 		before := slices.IndexFunc(steps, func(step step) bool { return step.name == "boxoffice" })
 		steps = slices.Insert(steps, before, step{"jaeger", "starting; where none is installed the first time it is built, some minutes", s.startJaeger})
 	}
+	steps = slices.DeleteFunc(steps, func(step step) bool {
+		return slices.Contains(s.Without, step.name) || step.name == "seed" && slices.Contains(s.Without, "boxoffice") // it waits for the box office
+	})
 	for _, step := range steps {
 		if err := ctx.Err(); err != nil {
 			return err
