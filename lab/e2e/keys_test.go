@@ -43,7 +43,7 @@ func TestKeysChangeUnderLoad(t *testing.T) {
 	}
 	s := startStack(t, dataDir(t), ledgerOfSeveralNodes(t), "--without", "boxoffice", "--without", "mockpay")
 	oldPayload, oldWebhook, oldStripe := s.env["BOXOFFICE_PAYLOAD_KEYS"], s.env["BOXOFFICE_WEBHOOK_SECRET"], s.env["STRIPE_WEBHOOK_SECRET"]
-	newPayload, newWebhook, newStripe := "next:"+base64.StdEncoding.EncodeToString(random()), "whsec_"+base64.StdEncoding.EncodeToString(random()), "whsec_another"
+	newPayload, newWebhook, newStripe := "next:"+base64.StdEncoding.EncodeToString(random()), "whsec_"+base64.StdEncoding.EncodeToString(random()), "whsec_anotherOfTheDouble00"
 
 	provider := s.startMockpay(t)
 	nodes := []*node{s.startNode(t, s.env["BOXOFFICE_URL"]), s.startNode(t, "")}
