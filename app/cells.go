@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -250,21 +249,10 @@ func anyOf(probes []func(context.Context) error) func(context.Context) error {
 
 // checkCells names the sales whose cell is not configured here: nothing of them can be sold by this
 // node, and money that they owe does not go back.
-func checkCells(ctx context.Context, list func(context.Context) ([]*domain.Sale, error), rule *cells.Rule) error {
-	sales, err := list(ctx)
-	if err != nil {
-		return err
-	}
-	var lacking []string
-	for _, sale := range sales {
-		if !rule.Has(sale.Cell) {
-			lacking = append(lacking, fmt.Sprintf("%s (%s)", sale.ID, sale.Cell))
-		}
-	}
-	if len(lacking) > 0 {
-		return fmt.Errorf("sales of cells that are not in TEMPORAL_CELLS: %s", strings.Join(lacking, ", "))
-	}
-	return nil
+func checkCells(ctx context.Context, list listSales, rule *cells.Rule) error {
+	return checkSales(ctx, list, "sales of cells that are not in TEMPORAL_CELLS", func(sale *domain.Sale) (string, bool) {
+		return sale.Cell, rule.Has(sale.Cell)
+	})
 }
 
 // placedSales gives each new sale its cell.

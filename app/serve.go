@@ -424,19 +424,28 @@ func (s *service) readiness(p *parts) []api.Check {
 
 // checkProviders names the sales whose provider is not configured. Nothing of them can be
 // sold, and money that they owe does not go back.
-func checkProviders(ctx context.Context, list func(context.Context) ([]*domain.Sale, error), providers *payments.Set) error {
+func checkProviders(ctx context.Context, list listSales, providers *payments.Set) error {
+	return checkSales(ctx, list, "sales of payment providers that are not configured in BOXOFFICE_PAYMENT_PROVIDERS", func(sale *domain.Sale) (string, bool) {
+		return sale.Provider, providers.Has(sale.Provider)
+	})
+}
+
+type listSales = func(context.Context) ([]*domain.Sale, error)
+
+// checkSales names the sales that need what this node does not have.
+func checkSales(ctx context.Context, list listSales, what string, need func(*domain.Sale) (name string, isHere bool)) error {
 	sales, err := list(ctx)
 	if err != nil {
 		return err
 	}
 	var lacking []string
 	for _, sale := range sales {
-		if !providers.Has(sale.Provider) {
-			lacking = append(lacking, fmt.Sprintf("%s (%s)", sale.ID, sale.Provider))
+		if name, isHere := need(sale); !isHere {
+			lacking = append(lacking, fmt.Sprintf("%s (%s)", sale.ID, name))
 		}
 	}
 	if len(lacking) > 0 {
-		return fmt.Errorf("sales of payment providers that are not configured in BOXOFFICE_PAYMENT_PROVIDERS: %s", strings.Join(lacking, ", "))
+		return fmt.Errorf("%s: %s", what, strings.Join(lacking, ", "))
 	}
 	return nil
 }

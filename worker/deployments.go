@@ -9,6 +9,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+
+	"boxoffice/pace"
 )
 
 // Deployment is what operators do with the versions of a worker deployment.
@@ -123,18 +125,6 @@ func (v *VersionStatus) Drained() bool {
 // lookEvery is the pause between two looks at what an operator waits for.
 const lookEvery = 500 * time.Millisecond
 
-// waited pauses; it reports false if ctx ends first.
-func waited(ctx context.Context) bool {
-	timer := time.NewTimer(lookEvery)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // SetCurrent sends new checkouts to a version; with an empty build id to workers without versioning. Until ctx ends it waits
 // for a version whose workers do not poll yet.
 func (d *Deployment) SetCurrent(ctx context.Context, build string) error {
@@ -165,7 +155,7 @@ func (d *Deployment) insist(ctx context.Context, try func(context.Context) error
 		if err == nil {
 			return nil
 		}
-		if !helps || !waited(ctx) {
+		if !helps || pace.Pause(ctx, lookEvery) != nil {
 			return fmt.Errorf("%s (worker deployment %q): %w", what, d.name, err)
 		}
 	}
@@ -175,7 +165,7 @@ func (d *Deployment) insist(ctx context.Context, try func(context.Context) error
 func (d *Deployment) AwaitDrained(ctx context.Context, build string) (last VersionStatus, err error) {
 	for {
 		v, err := d.Version(context.WithoutCancel(ctx), build)
-		if err != nil || v.Drained() || !waited(ctx) {
+		if err != nil || v.Drained() || pace.Pause(ctx, lookEvery) != nil {
 			return v, err
 		}
 	}

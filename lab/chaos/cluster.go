@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +42,7 @@ type replica struct {
 
 	mu    sync.Mutex
 	pid   int // 0: it is down
-	ended chan struct{}
+	ended <-chan struct{}
 	since time.Time // it was started, or goes on
 }
 
@@ -102,26 +101,17 @@ func (c *cluster) start(r *replica) error {
 		return err
 	}
 	cmd := exec.Command("tigerbeetle", "start", "--addresses="+c.addressList(), "--development", "--experimental", "--statsd="+c.gauges.address(), r.file)
-	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = log, log, childAttributes()
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		defer close(ended)
-		defer log.Close()
-		runtime.LockOSThread() // the death signal comes when the thread that forked ends (prctl(2))
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			r.mu.Lock()
-			r.pid = 0
-			r.mu.Unlock()
-		}
-	}()
-	if err := <-started; err != nil {
-		return err
-	}
+	cmd.SysProcAttr = childAttributes()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	ended, err := startChild(cmd, log, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.pid = 0
+	})
+	if err != nil {
+		return err
+	}
 	r.pid, r.ended, r.since = cmd.Process.Pid, ended, time.Now()
 	return nil
 }
@@ -235,9 +225,12 @@ func (c *cluster) awaitPrimary(ctx context.Context, not *replica) (*replica, err
 	return leader, err
 }
 
+// leader is the primary, once there is one.
+func (c *cluster) leader(ctx context.Context) (*replica, error) { return c.awaitPrimary(ctx, nil) }
+
 // backup is a replica that does not lead.
 func (c *cluster) backup(ctx context.Context) (*replica, error) {
-	leader, err := c.awaitPrimary(ctx, nil)
+	leader, err := c.leader(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,6 @@ import (
 // it is. Nothing that was paid may be among it.
 type drill struct {
 	*world
-	began time.Time
 	loads []*load
 	// forgotten is when Temporal was put back: checkouts from before may be unknown since.
 	forgotten time.Time
@@ -102,7 +101,7 @@ func runDrill(ctx context.Context, c config) error {
 func newDrill(ctx context.Context, c config, bin string, log *journal) (*drill, error) {
 	c.nodesMax = 1
 	w, err := emptyWorld(c, bin, log)
-	d := &drill{world: w, began: time.Now()}
+	d := &drill{world: w}
 	if err != nil {
 		return d, err
 	}
@@ -143,11 +142,6 @@ func (d *drill) end() {
 	d.stop()
 	d.ordersServer.stop()
 	d.temporalServer.stop()
-}
-
-// step says what happens, and when.
-func (d *drill) step(format string, args ...any) {
-	d.log.printf("%5.0f s  %s", time.Since(d.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // run has one loss after the other, each with buyers and a proof of its own. A short drill has them all among the same buyers,

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -41,7 +40,7 @@ type databaseServer struct {
 	backedUp         string // when the last backup had ended, by its clock
 
 	pid   int
-	ended chan struct{}
+	ended <-chan struct{}
 }
 
 // newDatabaseServer makes an empty server under dir and starts it.
@@ -123,21 +122,9 @@ func (s *databaseServer) start(ctx context.Context) error {
 		args = append(args, "-c", setting)
 	}
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = "/", s.environ, log, log, childAttributes()
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", s.environ, childAttributes()
 	cmd.SysProcAttr.Credential = s.credential
-	started := make(chan error)
-	s.ended = make(chan struct{})
-	go func() {
-		defer close(s.ended)
-		defer log.Close()
-		runtime.LockOSThread() // the death signal comes when the thread that forked ends (prctl(2))
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	if s.ended, err = startChild(cmd, log, func() {}); err != nil {
 		return err
 	}
 	s.pid = cmd.Process.Pid

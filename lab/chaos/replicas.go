@@ -27,7 +27,6 @@ import (
 // An ordeal is one such run.
 type ordeal struct {
 	*world
-	began time.Time
 	// wide never sells out: each hold is asked of the ledger, and is timed. scarce sells out, so that one hold too many would show.
 	wide, scarce *load
 	rows         []row
@@ -53,12 +52,12 @@ type row struct {
 
 var trials = []*trial{
 	{"ordinary", "nothing happens", ordinarily},
-	{"kill-backup", "a backup is killed", backupKilled},
-	{"kill-primary", "the primary is killed", primaryKilled},
-	{"pause-backup", "a backup stands still", backupPaused},
-	{"pause-primary", "the primary stands still", primaryPaused},
-	{"log-damaged", "a quarter of a backup's log is overwritten with junk", logDamaged},
-	{"file-lost", "the head of a backup's file is overwritten with junk: recovered", fileLost},
+	{"kill-backup", "a backup is killed", to((*cluster).backup, oneKilled)},
+	{"kill-primary", "the primary is killed", to((*cluster).leader, oneKilled)},
+	{"pause-backup", "a backup stands still", to((*cluster).backup, onePaused)},
+	{"pause-primary", "the primary stands still", to((*cluster).leader, onePaused)},
+	{"log-damaged", "a quarter of a backup's log is overwritten with junk", to((*cluster).backup, logDamaged)},
+	{"file-lost", "the head of a backup's file is overwritten with junk: recovered", to((*cluster).backup, fileLost)},
 	{"rolling", "one replica after the other is restarted, the primary last", restartedInTurn},
 	{"evicted", "the box office stands still and is evicted", sessionEvicted},
 	{"no-quorum", "two of three are killed: no quorum", quorumLost},
@@ -112,7 +111,7 @@ func runReplicas(ctx context.Context, c config) error {
 	if err != nil {
 		return err
 	}
-	o := &ordeal{world: w, began: time.Now()}
+	o := &ordeal{world: w}
 	err = o.run(ctx, chosen)
 	w.stop()
 	w.cluster.stop()
@@ -124,10 +123,6 @@ func runReplicas(ctx context.Context, c config) error {
 	}
 	_ = os.RemoveAll(w.data())
 	return nil
-}
-
-func (o *ordeal) step(format string, args ...any) {
-	o.log.printf("%5.0f s  %s", time.Since(o.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 func (o *ordeal) run(ctx context.Context, chosen []*trial) error {
@@ -241,48 +236,43 @@ func ordinarily(ctx context.Context, o *ordeal) (string, error) {
 	return "", pace.Pause(ctx, 2*o.away())
 }
 
-func backupKilled(ctx context.Context, o *ordeal) (string, error) {
-	r, err := o.cluster.backup(ctx)
-	if err != nil {
-		return "", err
+// to has something happen to one replica.
+func to(
+	pick func(*cluster, context.Context) (*replica, error),
+	happens func(context.Context, *ordeal, *replica) (string, error),
+) func(context.Context, *ordeal) (string, error) {
+	return func(ctx context.Context, o *ordeal) (string, error) {
+		r, err := pick(o.cluster, ctx)
+		if err != nil {
+			return "", err
+		}
+		return happens(ctx, o, r)
 	}
-	return o.killed(ctx, r)
 }
 
-func primaryKilled(ctx context.Context, o *ordeal) (string, error) {
-	r, err := o.cluster.awaitPrimary(ctx, nil)
-	if err != nil {
-		return "", err
-	}
-	return o.killed(ctx, r)
-}
-
-func (o *ordeal) killed(ctx context.Context, r *replica) (string, error) {
+func oneKilled(ctx context.Context, o *ordeal, r *replica) (string, error) {
 	led := o.cluster.primary() == r
 	if err := r.end(syscall.SIGKILL); err != nil {
 		return "", err
 	}
-	elected, err := o.elected(ctx, r, led)
+	elected, err := o.without(ctx, r, led)
 	if err != nil {
-		return "", err
-	}
-	if err := pace.Pause(ctx, o.away()); err != nil {
 		return "", err
 	}
 	back, err := o.bringBack(ctx, r)
 	return elected + back, err
 }
 
-// elected waits for another primary, where the one that led is away.
-func (o *ordeal) elected(ctx context.Context, r *replica, led bool) (string, error) {
-	if !led {
-		return "", nil
+// without lets the others go on without a replica for a while, under another primary where it led.
+func (o *ordeal) without(ctx context.Context, r *replica, led bool) (elected string, err error) {
+	if led {
+		gone := time.Now()
+		if _, err := o.cluster.awaitPrimary(ctx, r); err != nil {
+			return "", err
+		}
+		elected = "another leads after " + rounded(time.Since(gone)) + "; "
 	}
-	gone := time.Now()
-	if _, err := o.cluster.awaitPrimary(ctx, r); err != nil {
-		return "", err
-	}
-	return "another leads after " + rounded(time.Since(gone)) + "; ", nil
+	return elected, pace.Pause(ctx, o.away())
 }
 
 // bringBack starts a replica that is down, and waits until it has caught up.
@@ -297,33 +287,14 @@ func (o *ordeal) bringBack(ctx context.Context, r *replica) (string, error) {
 	return "caught up " + rounded(time.Since(started)) + " after its start", nil
 }
 
-func backupPaused(ctx context.Context, o *ordeal) (string, error) {
-	r, err := o.cluster.backup(ctx)
-	if err != nil {
-		return "", err
-	}
-	return o.paused(ctx, r)
-}
-
-func primaryPaused(ctx context.Context, o *ordeal) (string, error) {
-	r, err := o.cluster.awaitPrimary(ctx, nil)
-	if err != nil {
-		return "", err
-	}
-	return o.paused(ctx, r)
-}
-
-func (o *ordeal) paused(ctx context.Context, r *replica) (string, error) {
+func onePaused(ctx context.Context, o *ordeal, r *replica) (string, error) {
 	led := o.cluster.primary() == r
 	if err := r.signal(sigStop); err != nil {
 		return "", err
 	}
 	defer func() { _ = r.signal(sigContinue) }()
-	elected, err := o.elected(ctx, r, led)
+	elected, err := o.without(ctx, r, led)
 	if err != nil {
-		return "", err
-	}
-	if err := pace.Pause(ctx, o.away()); err != nil {
 		return "", err
 	}
 	if err := r.signal(sigContinue); err != nil {
@@ -337,11 +308,7 @@ func (o *ordeal) paused(ctx context.Context, r *replica) (string, error) {
 }
 
 // logDamaged: the replica finds what is wrong by its checksums and takes it from the others.
-func logDamaged(ctx context.Context, o *ordeal) (string, error) {
-	r, err := o.cluster.backup(ctx)
-	if err != nil {
-		return "", err
-	}
+func logDamaged(ctx context.Context, o *ordeal, r *replica) (string, error) {
 	if err := errors.Join(r.end(syscall.SIGKILL), r.damage(logFrom, logLen, o.rng)); err != nil {
 		return "", err
 	}
@@ -350,15 +317,11 @@ func logDamaged(ctx context.Context, o *ordeal) (string, error) {
 
 // fileLost: the replica refuses to start. It is made again from the others, and never formatted anew: a fresh one would not know
 // what it has promised.
-func fileLost(ctx context.Context, o *ordeal) (string, error) {
-	r, err := o.cluster.backup(ctx)
-	if err != nil {
-		return "", err
-	}
+func fileLost(ctx context.Context, o *ordeal, r *replica) (string, error) {
 	if err := errors.Join(r.end(syscall.SIGKILL), r.damage(0, superblockBytes, o.rng), o.cluster.start(r)); err != nil {
 		return "", err
 	}
-	err = await(ctx, replicaWithin, "the damaged replica refuses to run", func() bool {
+	err := await(ctx, replicaWithin, "the damaged replica refuses to run", func() bool {
 		_, up := r.startedAt()
 		return !up
 	})
@@ -376,7 +339,7 @@ func fileLost(ctx context.Context, o *ordeal) (string, error) {
 
 // restartedInTurn restarts each only once the one before has caught up.
 func restartedInTurn(ctx context.Context, o *ordeal) (string, error) {
-	leader, err := o.cluster.awaitPrimary(ctx, nil)
+	leader, err := o.cluster.leader(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -400,7 +363,7 @@ func sessionEvicted(ctx context.Context, o *ordeal) (string, error) {
 
 // quorumLost: one of three must not sell.
 func quorumLost(ctx context.Context, o *ordeal) (string, error) {
-	leader, err := o.cluster.awaitPrimary(ctx, nil)
+	leader, err := o.cluster.leader(ctx)
 	if err != nil {
 		return "", err
 	}

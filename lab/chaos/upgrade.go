@@ -20,7 +20,6 @@ import (
 // replaced in place.
 type upgrade struct {
 	*world
-	began time.Time
 	load  *load
 	nodes []string // those that buyers reach, by name
 	// The releases: older is unversioned; first and second are this tree under two build ids.
@@ -148,7 +147,7 @@ func newUpgrade(ctx context.Context, c config, log *journal, nodes int, older st
 	if err != nil {
 		return nil, err
 	}
-	u := &upgrade{world: w, began: time.Now(), aside: map[string]*node{}}
+	u := &upgrade{world: w, aside: map[string]*node{}}
 	if err := build(ctx, c, programs, ""); err != nil {
 		return u, err
 	}
@@ -208,11 +207,6 @@ func (u *upgrade) install(name string, r release) error {
 		return err
 	}
 	return os.Rename(fresh, u.path(name))
-}
-
-// step says what happens, and when.
-func (u *upgrade) step(format string, args ...any) {
-	u.log.printf("%5.0f s  %s", time.Since(u.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 type upgradeStep struct {
@@ -327,14 +321,22 @@ func (u *upgrade) restart(ctx context.Context, name string, r release) error {
 	return u.awaitBack(ctx, name, pid)
 }
 
+// exchange restarts a node with a release, and tells of it.
+func (u *upgrade) exchange(ctx context.Context, name string, r release) error {
+	open := u.load.underWay.Load()
+	if err := u.restart(ctx, name, r); err != nil {
+		return err
+	}
+	u.step("%s runs %s; %d checkouts were open when it stopped", name, r.name, open)
+	return nil
+}
+
 // roll restarts all nodes that buyers reach, one after the other.
 func (u *upgrade) roll(ctx context.Context, r release) error {
 	for _, name := range u.nodes {
-		open := u.load.underWay.Load()
-		if err := u.restart(ctx, name, r); err != nil {
+		if err := u.exchange(ctx, name, r); err != nil {
 			return err
 		}
-		u.step("%s runs %s; %d checkouts were open when it stopped", name, r.name, open)
 		if err := u.awaitPaid(ctx, 1); err != nil {
 			return err
 		}
@@ -380,10 +382,15 @@ func (u *upgrade) drop(ctx context.Context, r release) error {
 	if _, err := u.tool(ctx, u.first, "deployment", "drained", r.build, "--wait", drainedWithin.String()); err != nil {
 		return err
 	}
-	u.aside[r.build].stop()
-	delete(u.aside, r.build)
+	u.retire(r)
 	u.step("the worker of %s has stopped", r.name)
 	return nil
+}
+
+// retire stops a version's worker beside the nodes.
+func (u *upgrade) retire(r release) {
+	u.aside[r.build].stop()
+	delete(u.aside, r.build)
 }
 
 // turnOn is the first upgrade to versions.
@@ -407,8 +414,7 @@ func (u *upgrade) turnOn(ctx context.Context) error {
 	if err := u.roll(ctx, u.first); err != nil {
 		return err
 	}
-	u.aside[u.first.build].stop()
-	delete(u.aside, u.first.build)
+	u.retire(u.first)
 	return nil
 }
 
@@ -439,8 +445,7 @@ func (u *upgrade) move(ctx context.Context, from, to release) error {
 	if err := u.drop(ctx, from); err != nil {
 		return err
 	}
-	u.aside[to.build].stop() // the nodes are of it
-	delete(u.aside, to.build)
+	u.retire(to) // the nodes are of it
 	return nil
 }
 
@@ -469,11 +474,9 @@ func (u *upgrade) replace(ctx context.Context, to release) error {
 			return err
 		}
 	}
-	open := u.load.underWay.Load()
-	if err := u.restart(ctx, u.nodes[0], to); err != nil {
+	if err := u.exchange(ctx, u.nodes[0], to); err != nil {
 		return err
 	}
-	u.step("%s runs %s; %d checkouts were open when it stopped", u.nodes[0], to.name, open)
 	// Until the next command tasks go to a version that nobody runs.
 	switch to {
 	case u.first:

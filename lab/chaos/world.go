@@ -60,6 +60,7 @@ type world struct {
 	client   *caller
 	rng      *rand.Rand
 	log      *journal
+	began    time.Time // it was made
 	devstack *exec.Cmd
 	ended    chan error
 	nodes    []*node
@@ -122,7 +123,7 @@ func newWorld(ctx context.Context, c config, bin string, log *journal) (*world, 
 // emptyWorld has its folders, and nothing runs.
 func emptyWorld(c config, bin string, log *journal) (*world, error) {
 	w := &world{
-		config: c, bin: bin, links: newLinks(), log: log, rng: rand.New(rand.NewPCG(c.seed, 1)),
+		config: c, bin: bin, links: newLinks(), log: log, began: time.Now(), rng: rand.New(rand.NewPCG(c.seed, 1)),
 		points: filepath.Join(c.dir, "failpoints"), unmount: func() {},
 	}
 	for _, folder := range []string{"kill", "fail", "clock", "fired"} {
@@ -131,6 +132,11 @@ func emptyWorld(c config, bin string, log *journal) (*world, error) {
 		}
 	}
 	return w, os.MkdirAll(w.data(), 0o755)
+}
+
+// step says what happens, and when.
+func (w *world) step(format string, args ...any) {
+	w.log.printf("%5.0f s  %s", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // data is the stack's data directory.
@@ -545,6 +551,25 @@ func (w *world) newNodeOf(name, role, program string) *node {
 
 // restartPause is what devstack grants too: as soon as an init system would.
 const restartPause = 250 * time.Millisecond
+
+// startChild starts a program that writes to a log and dies with this one. The channel is closed once it has ended, and has
+// been forgotten.
+func startChild(cmd *exec.Cmd, log *os.File, forget func()) (ended <-chan struct{}, err error) {
+	cmd.Stdout, cmd.Stderr = log, log
+	started, gone := make(chan error), make(chan struct{})
+	go func() {
+		defer close(gone)
+		defer log.Close()
+		runtime.LockOSThread() // the death signal comes when the thread that forked ends (prctl(2))
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+			forget()
+		}
+	}()
+	return gone, <-started
+}
 
 // run keeps the node up until stop.
 func (n *node) run() {
