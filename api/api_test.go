@@ -901,17 +901,25 @@ func (o *awayAfter) Order(context.Context, domain.OrderID) (domain.SoldOrder, er
 	return domain.SoldOrder{}, &domain.Error{Code: domain.CodeOverloaded, Detail: "The orders database does not answer."}
 }
 
-// The order was paid and recorded between the two queries. It has tickets, and must not be shown
-// as paid without them.
+// A paid order has tickets, and must not be shown as paid without them: neither if the database goes away between the two
+// questions, nor if it was put back to a moment before the record.
 func TestAPaidOrderIsNotShownWithoutItsTickets(t *testing.T) {
-	database := &awayAfter{}
-	b := setup(t, func(o *Options) { database.Orders, o.Orders = o.Orders, database })
-	id, token := b.held(testKey)
-	b.world.Mu.Lock()
-	state := b.world.States[id]
-	state.Status = domain.OrderPaid
-	b.world.States[id] = state
-	b.world.Mu.Unlock()
-	database.asked.Store(0)
-	wantProblem(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), 503, domain.CodeOverloaded)
+	for _, name := range []string{"the database went away", "the record is lost"} {
+		t.Run(name, func(t *testing.T) {
+			away := &awayAfter{}
+			b := setup(t, func(o *Options) {
+				if away.Orders = o.Orders; name == "the database went away" {
+					o.Orders = away
+				}
+			})
+			id, token := b.held(testKey)
+			b.world.Mu.Lock()
+			state := b.world.States[id]
+			state.Status = domain.OrderPaid
+			b.world.States[id] = state
+			b.world.Mu.Unlock()
+			away.asked.Store(0)
+			wantProblem(t, b.do(request{method: "GET", path: "/v1/orders/" + id.String(), header: bearerOf(token)}), 503, domain.CodeOverloaded)
+		})
+	}
 }

@@ -110,13 +110,15 @@ func (s *Server) readOrder(ctx context.Context, id domain.OrderID) (OrderView, e
 	if err := state.Status.Check(); err != nil {
 		return OrderView{}, err
 	}
-	if state.Status.Sold() { // recorded between our two questions
+	if state.Status.Sold() { // it may have been recorded between our two questions
 		sold, err := s.soldOrder(ctx, id)
 		switch {
 		case err == nil:
 			return viewSoldOrder(&sold), nil
 		case !isNotFound(err):
-			return OrderView{}, err // it has tickets: never show it as paid without them
+			return OrderView{}, err
+		case state.Status == domain.OrderPaid: // the database was put back to an earlier moment; never show it as paid without tickets
+			return OrderView{}, &domain.Error{Code: domain.CodeOverloaded, Detail: "The order is paid. The record of its tickets is being restored."}
 		}
 	}
 	return s.viewCheckoutState(ctx, state)
@@ -187,9 +189,6 @@ func (s *Server) forgottenOrder(ctx context.Context, id domain.OrderID) (OrderVi
 // withRefund tells the buyer of a checkout that ended without tickets what happened to
 // money that came anyway.
 func (s *Server) withRefund(ctx context.Context, v OrderView) (OrderView, error) {
-	if v.Status == domain.OrderPaid {
-		return v, nil // its row will be there soon
-	}
 	refunds, err := s.refundsOf(ctx, v.Order)
 	if err != nil {
 		return OrderView{}, err
