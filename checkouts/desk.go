@@ -24,6 +24,8 @@ import (
 type Orders interface {
 	// Order returns a *domain.Error with CodeNotFound for an order that was never sold.
 	Order(ctx context.Context, id domain.OrderID) (domain.SoldOrder, error)
+	// RefundsOfOrder lists the refunds of all payments that named the order.
+	RefundsOfOrder(ctx context.Context, id domain.OrderID) ([]domain.Refund, error)
 }
 
 // Provider answers about money for orders that we do not know, and about the sessions of

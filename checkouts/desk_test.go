@@ -37,6 +37,7 @@ func event(kind domain.PaymentEventType, payment string) domain.PaymentEvent {
 // records answers for Postgres and the provider.
 type records struct {
 	sold     map[domain.OrderID]domain.SoldOrder
+	refunds  []domain.Refund
 	captured *domain.Capture
 	down     error
 	fate     domain.SeatFate // of the order's seats; empty: never held
@@ -48,6 +49,10 @@ func (r records) Order(_ context.Context, id domain.OrderID) (domain.SoldOrder, 
 		return sold, nil
 	}
 	return domain.SoldOrder{}, domain.NotFound("order")
+}
+
+func (r records) RefundsOfOrder(context.Context, domain.OrderID) ([]domain.Refund, error) {
+	return r.refunds, r.down
 }
 
 func (r records) Capture(context.Context, string) (domain.Capture, bool, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
@@ -202,11 +203,17 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	waitCtx, cancel := context.WithTimeout(ctx, refundTimeout)
 	defer cancel()
 	state, err := d.result(waitCtx, id)
-	if err == nil && found && (state.Untaken || state.Released) { // the provider did not know it then, but may now
-		if _, err := d.startLateAs(ctx, id, input, unlessOpen); err != nil {
+	if err == nil && found {
+		var undone bool
+		if undone, err = d.isUndone(ctx, input.Capture, &state); err != nil {
 			return domain.PayResult{}, err
 		}
-		state, err = d.result(waitCtx, id)
+		if undone {
+			if _, err := d.startLateAs(ctx, id, input, unlessOpen); err != nil {
+				return domain.PayResult{}, err
+			}
+			state, err = d.result(waitCtx, id)
+		}
 	}
 	switch {
 	case domain.IsUnknown(err):
@@ -218,6 +225,23 @@ func (d *Desk) startLate(ctx context.Context, input workflows.LateInput, before 
 	default:
 		return domain.PayResult{Status: state.Status, Settled: true}, nil
 	}
+}
+
+// isUndone reports whether a late payment has to be dealt with once more, although its workflow has ended: the provider did not
+// know it then, and may now; or the orders database was put back to a moment before its refund was noted as done.
+func (d *Desk) isUndone(ctx context.Context, capture domain.Capture, ended *domain.CheckoutState) (bool, error) {
+	if ended.Untaken || ended.Released {
+		return true, nil
+	}
+	if ended.Status != domain.OrderRefunded {
+		return false, nil
+	}
+	refunds, err := d.orders.RefundsOfOrder(ctx, capture.Order)
+	if err != nil {
+		return false, err
+	}
+	noted := slices.ContainsFunc(refunds, func(r domain.Refund) bool { return r.Capture.Payment == capture.Payment && !r.RefundedAt.IsZero() })
+	return !noted, nil
 }
 
 func (d *Desk) startLateAs(ctx context.Context, id string, input workflows.LateInput, again enumspb.WorkflowIdReusePolicy) (found bool, err error) {

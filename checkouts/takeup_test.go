@@ -81,15 +81,33 @@ func TestTheEventOfAPaymentThatGoesBackAgain(t *testing.T) {
 	}
 }
 
-// A payment that the provider did not know when it was to go back is looked into
-// again when it is heard of again.
-func TestAPaymentThatTheProviderDidNotKnow(t *testing.T) {
-	for name, untaken := range map[string]bool{"did not know": true, "gave back": false} {
-		t.Run(name, func(t *testing.T) {
+// A late payment whose workflow has ended is looked into again when it is heard of again, if it may not be done: the
+// provider did not know it then, or its refund is not on record, because the orders database was put back to an earlier moment.
+func TestALatePaymentThatMayNotBeDone(t *testing.T) {
+	capture := event(domain.PaymentSucceeded, "pay_1").Capture()
+	another := capture
+	another.Payment = "pay_2"
+	due, done := domain.Refund{Capture: capture}, domain.Refund{Capture: capture, RefundedAt: time.Now()}
+	tests := []struct {
+		name    string
+		ended   domain.CheckoutState
+		refunds []domain.Refund
+		again   bool
+	}{
+		{"given back and on record", domain.CheckoutState{Status: domain.OrderRefunded}, []domain.Refund{done}, false},
+		{"the provider did not know it", domain.CheckoutState{Status: domain.OrderRefunded, Untaken: true}, []domain.Refund{done}, true},
+		{"nothing was taken", domain.CheckoutState{Status: domain.OrderFailed, Released: true}, nil, true},
+		{"its refund is not on record", domain.CheckoutState{Status: domain.OrderRefunded}, nil, true},
+		{"its refund is on record as due", domain.CheckoutState{Status: domain.OrderRefunded}, []domain.Refund{due}, true},
+		{"only another payment's refund is on record", domain.CheckoutState{Status: domain.OrderRefunded}, []domain.Refund{{Capture: another, RefundedAt: time.Now()}}, true},
+		{"it bought tickets", domain.CheckoutState{Status: domain.OrderPaid}, nil, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
 			d, c, _ := desk(t, temporalSays{start: alreadyStarted, update: noSuchWorkflow, result: map[string]any{
 				checkoutID:                          domain.CheckoutState{Order: order.ID, SaleID: "conf", Status: domain.OrderCanceled},
-				workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded, Untaken: untaken},
-			}}, records{})
+				workflows.LateID(order.ID, "pay_1"): tt.ended,
+			}}, records{refunds: tt.refunds})
 			_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
 			if err != nil {
 				t.Fatal(err)
@@ -99,13 +117,25 @@ func TestAPaymentThatTheProviderDidNotKnow(t *testing.T) {
 				policies = append(policies, call.Get(1).(client.StartWorkflowOptions).WorkflowIDReusePolicy)
 			}
 			want := []enumspb.WorkflowIdReusePolicy{enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY}
-			if untaken {
+			if tt.again {
 				want = append(want, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE)
 			}
 			if !reflect.DeepEqual(policies, want) {
 				t.Fatalf("policies is %v, want %v", policies, want)
 			}
 		})
+	}
+}
+
+// Where the record cannot be read, nobody says that the payment is dealt with: the provider delivers it again.
+func TestALatePaymentWhoseRecordCannotBeReadIsNotAcknowledged(t *testing.T) {
+	d, _, _ := desk(t, temporalSays{start: alreadyStarted, update: noSuchWorkflow, result: map[string]any{
+		checkoutID:                          domain.CheckoutState{Order: order.ID, SaleID: "conf", Status: domain.OrderCanceled},
+		workflows.LateID(order.ID, "pay_1"): domain.CheckoutState{Status: domain.OrderRefunded},
+	}}, records{down: &domain.Error{Code: domain.CodeOverloaded}})
+	_, err := d.Pay(t.Context(), event(domain.PaymentSucceeded, "pay_1"))
+	if domain.CodeOf(err) != domain.CodeOverloaded {
+		t.Fatalf("%v, want %q", err, domain.CodeOverloaded)
 	}
 }
 
