@@ -215,6 +215,18 @@ func TestLogsCarryTheIdsOfTheSpan(t *testing.T) {
 	}
 }
 
+// refund is a request to a provider, whose answer is always the same.
+var (
+	refund = func() *http.Request {
+		r, _ := http.NewRequest(http.MethodPost, "https://bank.test/v1/refunds", nil)
+		return r
+	}()
+	bank = func() http.RoundTripper {
+		same := &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
+		return tracing.Outgoing(answers(func(*http.Request) (*http.Response, error) { return same, nil }), operations)
+	}()
+)
+
 // everyCall is what a checkout's path calls.
 func everyCall(ctx context.Context, tracer *tracing.Tracer) {
 	ctx, request := tracer.Request(ctx, tracing.Incoming{})
@@ -226,6 +238,7 @@ func everyCall(ctx context.Context, tracer *tracing.Tracer) {
 	tracing.End(span, nil)
 	_, span = tracing.Batch(ctx, "name", trace.SpanKindClient, nil)
 	span.End()
+	_, _ = bank.RoundTrip(refund)
 	request.End(200)
 }
 

@@ -173,7 +173,7 @@ func (s *traced) testPaidAfterKill(t *testing.T) {
 
 func (s *traced) testExpired(t *testing.T) {
 	o := s.expired(t, s.sale(t, 1, shortHold, 5))
-	s.await(t, o, spanRequest, spanRun, spanHold, "RunActivity:ExpireSession < "+spanRun, "create_transfers < void < RunActivity:Release < "+spanRun)
+	s.await(t, o, spanRequest, spanRun, spanHold, "mockpay expire session < RunActivity:ExpireSession < "+spanRun, "create_transfers < void < RunActivity:Release < "+spanRun)
 }
 
 func (s *traced) testRefundedLate(t *testing.T) {
@@ -184,7 +184,7 @@ func (s *traced) testRefundedLate(t *testing.T) {
 	s.awaitStatus(t, o, "refunded")
 	s.awaitReturned(t, o.PaymentSession)
 	const late = "RunWorkflow:Late < StartWorkflow:Late < " + spanWebhook
-	s.await(t, o, spanRequest, spanRun, late, "RunActivity:RefundPayment < "+late, "RunActivity:RecordRefundDone < "+late)
+	s.await(t, o, spanRequest, spanRun, late, "mockpay refund < RunActivity:RefundPayment < "+late, "RunActivity:RecordRefundDone < "+late)
 }
 
 func (s *traced) testNoBuyer(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/payments"
+	"boxoffice/tracing"
 )
 
 // CallTimeout limits one call, from dialling to the last byte of the answer. An earlier
@@ -45,6 +46,20 @@ type Client struct {
 	http *http.Client
 }
 
+// operations are what we ask of MockPay, for traces.
+var operations = tracing.Operations{
+	"GET " + SessionsPath + "{session}":                        "mockpay read session",
+	"POST " + SessionsPath + "{session}/expire":                "mockpay expire session",
+	"POST " + SessionsPath + "{session}/authorization/capture": "mockpay capture payment",
+	"POST " + SessionsPath + "{session}/authorization/release": "mockpay release payment",
+	"POST " + RefundsPath:                                      "mockpay refund",
+	"GET " + RefundsPath:                                       "mockpay list refunds",
+	"GET " + CapturesPath:                                      "mockpay list captures",
+	"GET " + AuthorizationsPath:                                "mockpay list authorizations",
+	"GET " + DisputesPath:                                      "mockpay list disputes",
+	"GET " + DeliveriesPath:                                    "mockpay list deliveries",
+}
+
 // NewClient calls the provider at baseURL (MOCKPAY_URL). A nil httpClient gets one with
 // this package's limits. Redirects are never followed.
 func NewClient(baseURL string, httpClient *http.Client) (*Client, error) {
@@ -63,6 +78,10 @@ func NewClient(baseURL string, httpClient *http.Client) (*Client, error) {
 		}}
 	}
 	own := *httpClient
+	if own.Transport == nil {
+		own.Transport = http.DefaultTransport
+	}
+	own.Transport = tracing.Outgoing(own.Transport, operations)
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base: base, http: &own}, nil
 }

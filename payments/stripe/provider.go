@@ -17,6 +17,7 @@ import (
 
 	"boxoffice/domain"
 	"boxoffice/payments"
+	"boxoffice/tracing"
 )
 
 // Name is what sales, routes and ids call Stripe.
@@ -157,7 +158,23 @@ func New(o Options) (*Provider, error) {
 	}, nil
 }
 
-// bounded is a client that follows no redirects and reads at most answerBytesMax of an answer.
+// operations are what we ask of Stripe, for traces.
+var operations = tracing.Operations{
+	"POST /v1/checkout/sessions":                  "stripe open session",
+	"GET /v1/checkout/sessions":                   "stripe list sessions",
+	"GET /v1/checkout/sessions/{session}":         "stripe read session",
+	"POST /v1/checkout/sessions/{session}/expire": "stripe expire session",
+	"GET /v1/payment_intents/{payment}":           "stripe read payment",
+	"POST /v1/payment_intents/{payment}/capture":  "stripe capture payment",
+	"POST /v1/payment_intents/{payment}/cancel":   "stripe release payment",
+	"POST /v1/refunds":                            "stripe refund",
+	"GET /v1/refunds":                             "stripe list refunds",
+	"GET /v1/refunds/{refund}":                    "stripe read refund",
+	"GET /v1/disputes":                            "stripe list disputes",
+	"GET /v1/disputes/{dispute}":                  "stripe read dispute",
+}
+
+// bounded is a client that follows no redirects and reads at most answerBytesMax of an answer. Its requests are spans.
 func bounded(client *http.Client) *http.Client {
 	if client == nil {
 		client = &http.Client{Transport: &http.Transport{
@@ -174,7 +191,7 @@ func bounded(client *http.Client) *http.Client {
 	if own.Transport == nil {
 		own.Transport = http.DefaultTransport
 	}
-	own.Transport = boundedTransport{own.Transport}
+	own.Transport = boundedTransport{tracing.Outgoing(own.Transport, operations)}
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &own
 }
