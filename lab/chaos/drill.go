@@ -109,15 +109,11 @@ func newDrill(ctx context.Context, c config, bin string, log *journal) (*drill, 
 	if err != nil {
 		return d, err
 	}
-	tool := backupTool()
-	if tool == "basebackup" {
-		log.printf("no pgbackrest is on PATH (Debian, Ubuntu: apt-get install pgbackrest): backups are made with Postgres's own tools")
+	if missing := missingTool(c.backupTool, postgres); missing != "" {
+		return d, errors.New("-backup " + c.backupTool + ": " + missing)
 	}
-	scripts := filepath.Join(c.dir, "backup-scripts") // the server's user may not walk to the checkout
-	if err := os.CopyFS(scripts, os.DirFS(filepath.Join(c.repo, "deploy", "backup"))); err != nil {
-		return d, err
-	}
-	if err := os.Chmod(filepath.Join(scripts, "postgres"), 0o755); err != nil { //nolint:gosec // a program, for the server's user
+	script, err := copyBackupScripts(c.repo, c.dir)
+	if err != nil {
 		return d, err
 	}
 	var group sync.WaitGroup
@@ -127,14 +123,14 @@ func newDrill(ctx context.Context, c config, bin string, log *journal) (*drill, 
 		into       **databaseServer
 	}{{"orders", "boxoffice", &d.ordersServer}, {"temporal", "temporal", &d.temporalServer}} {
 		group.Go(func() {
-			*s.into, failed[i] = newDatabaseServer(ctx, s.name, s.user, postgres, tool, c.dir, filepath.Join(scripts, "postgres"))
+			*s.into, failed[i] = newDatabaseServer(ctx, s.name, s.user, postgres, c.backupTool, c.dir, script)
 		})
 	}
 	group.Wait()
 	if err := errors.Join(failed[:]...); err != nil {
 		return d, err
 	}
-	d.step("two Postgres servers archive their logs with %s; starting the stack", tool)
+	d.step("two Postgres servers archive their logs with %s; starting the stack", c.backupTool)
 	return d, d.start(ctx)
 }
 

@@ -238,18 +238,58 @@ func (s *databaseServer) stop() {
 	}
 }
 
-// putBack restores the server to a moment, and starts it.
-func (s *databaseServer) putBack(ctx context.Context, to string) error {
-	if err := s.backup(ctx, "restore", to); err != nil {
+// putBack restores the server to a moment, or to all that was archived, and starts it.
+func (s *databaseServer) putBack(ctx context.Context, moment string) error {
+	args := []string{"restore"}
+	if moment != "" {
+		args = append(args, moment)
+	}
+	if err := s.backup(ctx, args...); err != nil {
 		return err
 	}
 	return s.start(ctx)
 }
 
-// backupTool is pgBackRest where it is installed.
-func backupTool() string {
-	if _, err := exec.LookPath("pgbackrest"); err == nil {
-		return "pgbackrest"
+// The ways in which deploy/backup/postgres backs a server up.
+const (
+	toolPgBackRest = "pgbackrest"
+	toolBaseBackup = "basebackup" // Postgres's own tools
+)
+
+func chooseBackupTool(wish string) (string, error) {
+	_, err := exec.LookPath(toolPgBackRest)
+	switch {
+	case wish == toolPgBackRest, wish == "auto" && err == nil:
+		return toolPgBackRest, nil
+	case wish == toolBaseBackup, wish == "auto":
+		return toolBaseBackup, nil
+	default:
+		return "", fmt.Errorf("-backup %q: want auto, pgbackrest or basebackup", wish)
 	}
-	return "basebackup"
+}
+
+// missingTool says what is not installed, and how to get it; empty if all is there. bin are the server's programs.
+func missingTool(tool, bin string) string {
+	if tool == toolPgBackRest {
+		if _, err := exec.LookPath(tool); err != nil {
+			return "no pgbackrest is on PATH (Debian, Ubuntu: apt-get install pgbackrest)"
+		}
+		return ""
+	}
+	_, beside := os.Stat(filepath.Join(bin, "pg_basebackup"))
+	_, onPath := exec.LookPath("pg_basebackup")
+	if beside != nil && onPath != nil {
+		return "no pg_basebackup is in " + bin + " or on PATH (Debian, Ubuntu: apt-get install postgresql)"
+	}
+	return ""
+}
+
+// copyBackupScripts copies deploy/backup to where the server's user may walk, and returns the script for Postgres.
+func copyBackupScripts(repo, dir string) (script string, err error) {
+	scripts := filepath.Join(dir, "backup-scripts")
+	if err := os.CopyFS(scripts, os.DirFS(filepath.Join(repo, "deploy", "backup"))); err != nil {
+		return "", err
+	}
+	script = filepath.Join(scripts, "postgres")
+	return script, os.Chmod(script, 0o755) //nolint:gosec // a program, for the server's user
 }

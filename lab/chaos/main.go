@@ -62,6 +62,7 @@ type config struct {
 	short             bool
 	only              *regexp.Regexp
 	from              string // of an upgrade: the release before; empty: chooseFrom decides
+	backupTool        string // of a drill: how Postgres is backed up
 }
 
 func main() {
@@ -108,6 +109,7 @@ func readConfig(command string, args []string) (config, error) {
 	set.Float64Var(&c.rate, "rate", rate, "buyers a second")
 	set.IntVar(&c.nodesMax, "nodes", 2, "nodes of the box office on TigerBeetle: 3 is one more worker")
 	set.StringVar(&c.from, "from", "", "of an upgrade: the `commit` or tag to come from; default: the last tag, else the commit of CHANGELOG.md's newest release, else the last one before workers had versions")
+	backup := set.String("backup", "auto", "of a drill: auto (pgBackRest where it is on PATH), pgbackrest or basebackup (Postgres's own tools)")
 	set.BoolVar(&c.short, "short", false, "short faults")
 	set.BoolVar(&c.kafka, "kafka", false, "events go to an Apache Kafka, which needs a Java runtime; else to a broker in this process")
 	set.BoolVar(&c.race, "race", false, "build the box office and MockPay with the race detector")
@@ -125,6 +127,9 @@ func readConfig(command string, args []string) (config, error) {
 		c.seed = uint64(time.Now().UnixNano()) % 1_000_000
 	}
 	if c.ledger, err = chooseLedger(*ledger); err != nil {
+		return c, err
+	}
+	if c.backupTool, err = chooseBackupTool(*backup); err != nil {
 		return c, err
 	}
 	if c.repo, err = filepath.Abs(c.repo); err != nil || command == "list" {
