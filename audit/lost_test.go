@@ -61,6 +61,10 @@ func TestLostRecords(t *testing.T) {
 			s.Refunds[0].RefundedAt = time.Time{}
 			s.Workflows = []domain.Workflow{{ID: "refund/" + id(3).String(), Order: id(3), SaleID: "gophercon", StartedAt: noon}}
 		}, nil},
+		"refunded, neither recorded, and its workflow cannot record that it is done": {func(s *Snapshot) {
+			forget(s, 3)
+			s.Workflows = []domain.Workflow{{ID: "refund/" + id(3).String(), Order: id(3), SaleID: "gophercon", StartedAt: noon}}
+		}, []domain.OrderID{id(3)}},
 		"the refund of money that bought nothing": {func(s *Snapshot) { s.Refunds = s.Refunds[:1] }, []domain.OrderID{id(4)}},
 		"the same, and its workflow cannot record that it is done": {func(s *Snapshot) {
 			s.Refunds = s.Refunds[:1]

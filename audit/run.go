@@ -132,19 +132,23 @@ func (s *Snapshot) addUnlisted(ctx context.Context, from Workflows, checks []*ch
 				return nil
 			}
 			asked[who] = true
-			working, err := from.Working(ctx, o.Order, o.ID, s.At)
+			id, err := from.Working(ctx, o.Order, o.ID, s.At)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if err != nil {
 				s.Unread[SourceTemporal] = err
 			}
-			if working {
-				s.Workflows = append(s.Workflows, domain.Workflow{ID: "not listed yet: " + o.Order.String(), Order: o.Order, SaleID: s.Sale.ID, StartedAt: s.At})
+			if id != "" && !s.lists(id) { // what is listed excuses nothing: its order was judged with it
+				s.Workflows = append(s.Workflows, domain.Workflow{ID: id, Order: o.Order, SaleID: s.Sale.ID, StartedAt: s.At})
 			}
 		}
 	}
 	return nil
+}
+
+func (s *Snapshot) lists(workflowID string) bool {
+	return slices.ContainsFunc(s.Workflows, func(w domain.Workflow) bool { return w.ID == workflowID && !w.Failed })
 }
 
 // gather reads a snapshot, in the order that the package comment explains. The error is

@@ -22,9 +22,9 @@ type world struct {
 	elsewhere map[string]bool // payments that are recorded in another sale
 	placed    map[domain.OrderID]uint32
 	looks     map[string]domain.WorkflowLook
-	working   map[domain.OrderID]bool // what Temporal knows and does not list yet
-	known     map[string]bool         // sessions that the provider has seen
-	asked     sync.Mutex              // some sources are asked from several goroutines
+	working   map[domain.OrderID]string // a workflow that Temporal knows and does not list yet
+	known     map[string]bool           // sessions that the provider has seen
+	asked     sync.Mutex                // some sources are asked from several goroutines
 	happen    func(source string, reading int)
 	readings  map[string]int
 	err       map[string]error
@@ -70,8 +70,13 @@ func (w *world) Look(_ context.Context, id string) (domain.WorkflowLook, error) 
 	return w.looks[id], err
 }
 
-func (w *world) Working(_ context.Context, order domain.OrderID, _ string, _ time.Time) (bool, error) {
+func (w *world) Working(_ context.Context, order domain.OrderID, _ string, _ time.Time) (string, error) {
 	err := w.read("working")
+	for _, listed := range w.Workflows {
+		if listed.Order == order && !listed.Failed {
+			return listed.ID, err
+		}
+	}
 	return w.working[order], err
 }
 
@@ -469,7 +474,7 @@ func TestRunAsksTemporalItself(t *testing.T) {
 		change func(*world)
 		want   Verdict
 	}{
-		"held, not listed, at work": {func(w *world) { w.hold(9); w.working = map[domain.OrderID]bool{id(9): true} }, InFlight},
+		"held, not listed, at work": {func(w *world) { w.hold(9); w.working = map[domain.OrderID]string{id(9): "checkout/9"} }, InFlight},
 		"held, not listed, ended":   {func(w *world) { w.hold(9) }, Broken},
 		"overdue, listed, ended":    {func(w *world) { w.Workflows = []domain.Workflow{overdue} }, OK},
 		"overdue and idle": {func(w *world) {

@@ -113,7 +113,8 @@ type Workflows interface {
 	// Look asks about one workflow by its id. Its answer is true now, while Unfinished
 	// lags.
 	Look(ctx context.Context, id string) (domain.WorkflowLook, error)
-	// Working reports whether any workflow works on an order, or on a payment for it
-	// (empty: none is known), or did since then. It does not lag either.
-	Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error)
+	// Working returns the id of a workflow that works on an order, or on a payment for it
+	// (empty: none is known), or did since then: its checkout before others. Empty: none
+	// does. It does not lag either.
+	Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (workflowID string, err error)
 }

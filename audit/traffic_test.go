@@ -105,10 +105,13 @@ func (w *boxOfficeAtWork) Look(context.Context, string) (domain.WorkflowLook, er
 	return domain.WorkflowLook{Open: true}, nil
 }
 
-func (w *boxOfficeAtWork) Working(_ context.Context, order domain.OrderID, _ string, since time.Time) (bool, error) {
+func (w *boxOfficeAtWork) Working(_ context.Context, order domain.OrderID, _ string, since time.Time) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.open[order] || !w.ended[order].Before(since), nil
+	if w.open[order] || !w.ended[order].Before(since) {
+		return "checkout/" + order.String(), nil
+	}
+	return "", nil
 }
 
 func (w *boxOfficeAtWork) RecordedOrders(context.Context, string) iter.Seq2[domain.RecordedOrder, error] {

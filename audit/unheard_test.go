@@ -58,7 +58,7 @@ func TestARefundWhoseWorkflowIsGoneIsTakenUp(t *testing.T) {
 			w := newWorld(s)
 			w.placed = map[domain.OrderID]uint32{id(4): ledgerA}
 			if tt.worked {
-				w.working = map[domain.OrderID]bool{id(tt.order): true}
+				w.working = map[domain.OrderID]string{id(tt.order): "checkout/x"}
 			}
 			r := w.audit(t)
 			if got := slices.ContainsFunc(r.Unheard, func(c domain.Capture) bool { return c.Payment == payment }); got != tt.want {

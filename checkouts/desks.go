@@ -246,8 +246,8 @@ func (d *Desks) Remember(ctx context.Context, id domain.OrderID, payments []stri
 }
 
 // Working is Desk.Working.
-func (d *Desks) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error) {
-	return ask(ctx, d, order, func(desk *Desk) (bool, error) { return desk.Working(ctx, order, payment, since) })
+func (d *Desks) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (workflowID string, err error) {
+	return ask(ctx, d, order, func(desk *Desk) (string, error) { return desk.Working(ctx, order, payment, since) })
 }
 
 // Look is Desk.Look. A workflow's id names what it is about.

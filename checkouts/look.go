@@ -73,19 +73,22 @@ func (d *Desk) waitsFor(about *workflowservice.DescribeWorkflowExecutionResponse
 	return "a worker, since " + task.GetOriginalScheduledTime().AsTime().UTC().Format(time.RFC3339)
 }
 
-// Working reports whether a workflow works on an order, or on a payment for it, or did
-// since then. It compares with Temporal's clock, which may be behind ours, and does not
+// Working returns the id of a workflow that works on an order, or on a payment for it, or did
+// since then; empty if none does. It compares with Temporal's clock, which may be behind ours, and does not
 // lag. The error is a *domain.UnknownError.
-func (d *Desk) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (bool, error) {
+func (d *Desk) Working(ctx context.Context, order domain.OrderID, payment string, since time.Time) (workflowID string, err error) {
 	ids := []string{workflows.CheckoutID(order), workflows.RefundID(order)}
 	if payment != "" {
 		ids = append(ids, workflows.LateID(order, payment))
 	}
 	for _, id := range ids {
 		look, err := d.Look(ctx, id)
-		if at := look.Open || look.ClosedAt.After(since.Add(-domain.ClockSkewMax)); err != nil || at {
-			return at, err
+		switch {
+		case err != nil:
+			return "", err
+		case look.Open || look.ClosedAt.After(since.Add(-domain.ClockSkewMax)):
+			return id, nil
 		}
 	}
-	return false, nil
+	return "", nil
 }

@@ -86,12 +86,16 @@ func TestWhoIsAtWorkOnAnOrder(t *testing.T) {
 			d, c, _ := desk(t, temporalSays{}, records{})
 			c.On("DescribeWorkflowExecution", mock.Anything, tt.id, "").Return(tt.described, nil).Maybe()
 			c.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, "").Return(nil, serviceerror.NewNotFound("no such workflow")).Maybe()
-			atWork, err := d.Working(t.Context(), order.ID, "pay_1", since)
+			by, err := d.Working(t.Context(), order.ID, "pay_1", since)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if atWork != tt.atWork {
-				t.Fatalf("atWork is %v, want %v", atWork, tt.atWork)
+			want := ""
+			if tt.atWork {
+				want = tt.id
+			}
+			if by != want {
+				t.Fatalf("at work is %q, want %q", by, want)
 			}
 		})
 	}
