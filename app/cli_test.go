@@ -57,7 +57,7 @@ func TestTheNearestIsNear(t *testing.T) {
 
 // serve --help, the docs and the code agree on the environment variables.
 func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
-	page, err := os.ReadFile("../docs/operations.md")
+	page, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestVariablesAreThoseOfTheDocsAndOfTheCode(t *testing.T) {
 			named = append(named, found[1])
 		}
 	}
-	_, table, _ := strings.Cut(string(page), "## Configuration")
+	_, table, _ := strings.Cut(string(page), "# Configuration")
 	table, _, _ = strings.Cut(table, "`mockpay` reads")
 	if got := regexp.MustCompile("(?m)^\\| `[A-Z]").FindAllString(table, -1); len(got) != len(variables) {
 		t.Fatalf("%d, want %d: %q: the docs have other rows too", len(got), len(variables), got)

@@ -34,14 +34,14 @@ func TestMetricsAreThoseOfTheDocs(t *testing.T) {
 	if len(registered) <= 30 {
 		t.Fatalf("len(registered) is %v, want more than 30", len(registered))
 	}
-	operations, err := os.ReadFile("../docs/operations.md")
+	metrics, err := os.ReadFile("../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name := range registered {
 		if !notInProduction[name] {
-			if !strings.Contains(string(operations), "`"+name+"`") {
-				t.Fatalf("no %q in %s: docs/operations.md does not say what to watch it for", "`"+name+"`", string(operations))
+			if !strings.Contains(string(metrics), "`"+name+"`") {
+				t.Fatalf("no %q in %s: docs/metrics.md does not say what to watch it for", "`"+name+"`", string(metrics))
 			}
 		}
 	}

@@ -388,7 +388,7 @@ func nextSteps(p *plan.Plan) []string {
 	return append(steps,
 		"Measure what a checkout costs on your machines: make bench FLAGS=\"--phases journey\", then --costs bench-results/….json",
 		"Fix the number of shards before you start Temporal: it never changes. Size for the high end of the range.",
-		"Rehearse with as many buyers (make bench, phase room), and prepare the day: docs/operations.md.")
+		"Rehearse with as many buyers (make bench, phase room), and prepare the day: docs/on-sale.md.")
 }
 
 func spreadText(f *plan.Figure) string {

@@ -8,7 +8,7 @@ import (
 )
 
 // A variable of the environment, or several that belong together. The table in
-// docs/operations.md and `boxoffice serve --help` both come from here.
+// docs/configuration.md and `boxoffice serve --help` both come from here.
 type variable struct {
 	names     string // as the docs have them: `A`, `B`
 	otherwise string // if it is not set
@@ -35,7 +35,7 @@ var variables = []variable{
 	{"`BOXOFFICE_LOG_SOURCE`", "`network`",
 		"what the log has of a refused client's address: its `network` (/24, IPv6 /48), a `hash` that the server key makes (of an IPv4 address, of an IPv6 /64), or `none`"},
 	{"`BOXOFFICE_PROFILES`", "`false`",
-		"`true`: [profiles](operations.md#profiles) at `/debug/pprof/`, where `/metrics` is, with the admin token. Where the organiser's routes have no listener of their own, only for clients on this machine"},
+		"`true`: [profiles](metrics.md#profiles) at `/debug/pprof/`, where `/metrics` is, with the admin token. Where the organiser's routes have no listener of their own, only for clients on this machine"},
 	{"`BOXOFFICE_CONNECTIONS_MAX`", "`8192`",
 		"connections that a listener serves; above it idle ones are closed, and if none is idle the answer is 503 `overloaded`"},
 	{
@@ -94,7 +94,7 @@ var variables = []variable{
 	{
 		"`TEMPORAL_CELLS`",
 		"none: all sales are in the namespace above, the default cell",
-		"more [cells](operations.md#cells), separated by commas: `name=host:port/namespace`, or `name=namespace` at `TEMPORAL_ADDRESS`. Credentials and TLS are the same for all. The same on all nodes",
+		"more [cells](cells.md), separated by commas: `name=host:port/namespace`, or `name=namespace` at `TEMPORAL_ADDRESS`. Credentials and TLS are the same for all. The same on all nodes",
 	},
 	{"`TEMPORAL_CELLS_FOR_NEW_SALES`", "all, the default cell first",
 		"names of the cells that take new sales, separated by commas; `default` is the default cell"},
@@ -214,7 +214,7 @@ var variables = []variable{
 		"the embedded ledger is in `ledger` under it"},
 }
 
-// row is the variable's row of the table in docs/operations.md.
+// row is the variable's row of the table in docs/configuration.md.
 func (v variable) row() string { return fmt.Sprintf("| %s | %s | %s |", v.names, v.otherwise, v.what) }
 
 var (

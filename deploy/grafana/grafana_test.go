@@ -115,9 +115,9 @@ func asked(t *testing.T) []string {
 	return slices.Compact(names)
 }
 
-// Everything that the operations page names is on a dashboard, and what a dashboard records is recorded.
+// Everything that the page of metrics names is on a dashboard, and what a dashboard records is recorded.
 func TestDashboardsShowWhatThePageNames(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operations.md")
+	page, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}

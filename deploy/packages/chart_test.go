@@ -337,12 +337,12 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
-// variables is the table that `boxoffice serve --help` and docs/operations.md come from.
+// variables is the table that `boxoffice serve --help` and docs/configuration.md come from.
 type variables struct{ known, secret, needed map[string]bool }
 
 func documentedVariables(t *testing.T) variables {
 	t.Helper()
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -357,7 +357,7 @@ func documentedVariables(t *testing.T) variables {
 		}
 	}
 	if len(v.known) < 50 || len(v.needed) != 5 {
-		t.Fatalf("docs/operations.md has %d variables, and these are needed: %v", len(v.known), v.needed)
+		t.Fatalf("docs/configuration.md has %d variables, and these are needed: %v", len(v.known), v.needed)
 	}
 	return v
 }

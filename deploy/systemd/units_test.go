@@ -19,11 +19,11 @@ func read(t *testing.T, file string) string {
 	return string(content)
 }
 
-// variables are the rows of docs/operations.md, which serve --help prints: what is known, what is secret, and what must be set.
+// variables are the rows of docs/configuration.md, which serve --help prints: what is known, what is secret, and what must be set.
 func variables(t *testing.T) (known, secret, needed map[string]bool) {
 	t.Helper()
 	known, secret, needed = map[string]bool{}, map[string]bool{}, map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\| (`[A-Z][^|]*) \\| ([^|]*) \\|").FindAllStringSubmatch(read(t, "../../docs/operations.md"), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[A-Z][^|]*) \\| ([^|]*) \\|").FindAllStringSubmatch(read(t, "../../docs/configuration.md"), -1) {
 		for _, name := range regexp.MustCompile("`([A-Z_]+)`").FindAllStringSubmatch(row[1], -1) {
 			known[name[1]] = true
 			secret[name[1]] = strings.Contains(row[2], "*secret*")
@@ -33,7 +33,7 @@ func variables(t *testing.T) (known, secret, needed map[string]bool) {
 		}
 	}
 	if len(known) < 50 || len(needed) != 5 {
-		t.Fatalf("docs/operations.md has %d variables, and these are needed: %v", len(known), needed)
+		t.Fatalf("docs/configuration.md has %d variables, and these are needed: %v", len(known), needed)
 	}
 	return known, secret, needed
 }
