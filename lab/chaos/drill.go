@@ -29,7 +29,8 @@ type drill struct {
 	*world
 	loads []*load
 	// forgotten is when Temporal was put back: checkouts from before may be unknown since.
-	forgotten time.Time
+	forgotten  time.Time
+	recoveries []*recovery
 }
 
 // A loss is one part that is lost and put back.
@@ -212,24 +213,63 @@ func (d *drill) awaitPaid(ctx context.Context, l *load) error {
 
 // backUp makes a backup of a server in the midst of the sale, and returns a moment that is in it and after which buyers went
 // on.
-func (d *drill) backUp(ctx context.Context, l *load, s *databaseServer) (moment string, err error) {
+func (d *drill) backUp(ctx context.Context, l *load, s *databaseServer) (moment string, at time.Time, err error) {
+	began := time.Now()
 	if err := s.backup(ctx, "backup"); err != nil {
-		return "", err
+		return "", at, err
 	}
-	d.step("a base backup of %s was made while buyers bought", s.name)
+	d.step("a base backup of %s was made in %.1f s while buyers bought", s.name, time.Since(began).Seconds())
 	if err := d.awaitPaid(ctx, l); err != nil {
-		return "", err
+		return "", at, err
 	}
 	if moment, err = s.now(ctx); err != nil {
-		return "", err
+		return "", at, err
 	}
+	at = time.Now()
 	if err := d.awaitPaid(ctx, l); err != nil { // a moment is found by what was committed after it
-		return "", err
+		return "", at, err
 	}
 	if err := s.archiveAll(ctx); err != nil {
-		return "", err
+		return "", at, err
 	}
-	return moment, d.awaitPaid(ctx, l)
+	return moment, at, d.awaitPaid(ctx, l)
+}
+
+// A recovery is how long a part was away, and how old that was which came back.
+type recovery struct {
+	of                          string
+	age                         string // of what came back
+	lost                        time.Time
+	putBack, sellsAgain, mended time.Duration // since it was lost
+}
+
+// isLost begins to measure. at is the moment of the backup; zero: there is none.
+func (d *drill) isLost(of string, at time.Time) *recovery {
+	r := &recovery{of: of, lost: time.Now(), age: "nothing: it began empty"}
+	if !at.IsZero() {
+		r.age = fmt.Sprintf("what it was %.1f s before", r.lost.Sub(at).Seconds())
+	}
+	d.recoveries = append(d.recoveries, r)
+	return r
+}
+
+// isPutBack notes that what was lost is there again, as far as it was backed up.
+func (r *recovery) isPutBack() { r.putBack = time.Since(r.lost) }
+
+// isMended notes that what the other parts know has been put in again.
+func (r *recovery) isMended() { r.mended = time.Since(r.lost) }
+
+// awaitSales waits until somebody gets seats again.
+func (r *recovery) awaitSales(ctx context.Context, l *load) error {
+	before := l.record.counted("held")
+	err := await(ctx, drillProgress, "buyers hold seats again", func() bool { return l.record.counted("held") > before })
+	r.sellsAgain = time.Since(r.lost)
+	return err
+}
+
+func (r *recovery) String() string {
+	return fmt.Sprintf("%s: came back as %s; put back after %.1f s, sells again after %.1f s, repaired after %.1f s",
+		r.of, r.age, r.putBack.Seconds(), r.sellsAgain.Seconds(), r.mended.Seconds())
 }
 
 // recorded are the orders on record.
@@ -244,7 +284,7 @@ func (d *drill) recorded(ctx context.Context) (map[string]bool, error) {
 
 // loseDatabase loses the orders database and puts it back to a moment. The box office runs on, as docs/operations.md says.
 func loseDatabase(ctx context.Context, d *drill, l *load) error {
-	moment, err := d.backUp(ctx, l, d.ordersServer)
+	moment, at, err := d.backUp(ctx, l, d.ordersServer)
 	if err != nil {
 		return err
 	}
@@ -252,11 +292,16 @@ func loseDatabase(ctx context.Context, d *drill, l *load) error {
 	if err != nil {
 		return err
 	}
+	r := d.isLost("the orders database", at)
 	if err := d.ordersServer.lose(ctx); err != nil {
 		return err
 	}
 	d.step("the orders database is gone: killed, its files removed; buyers get 503 and come again")
 	if err := d.ordersServer.putBack(ctx, moment); err != nil {
+		return err
+	}
+	r.isPutBack()
+	if err := r.awaitSales(ctx, l); err != nil {
 		return err
 	}
 	after, err := d.recorded(ctx)
@@ -280,6 +325,7 @@ func loseDatabase(ctx context.Context, d *drill, l *load) error {
 	if err != nil {
 		return err
 	}
+	r.isMended()
 	d.step("boxoffice migrate, then restore-orders --apply: %d orders are on record again, %d without the buyer's address", restored, nameless)
 	return nil
 }
@@ -330,10 +376,11 @@ func (d *drill) restoreOrders(ctx context.Context, sales []string) (restored, na
 // loseTemporal loses Temporal's database and puts it back to a moment. Nothing may run on that remembers what came after:
 // Temporal's servers and the nodes of the box office start anew.
 func loseTemporal(ctx context.Context, d *drill, l *load) error {
-	moment, err := d.backUp(ctx, l, d.temporalServer)
+	moment, at, err := d.backUp(ctx, l, d.temporalServer)
 	if err != nil {
 		return err
 	}
+	r := d.isLost("Temporal's database", at)
 	if err := d.temporalServer.lose(ctx); err != nil {
 		return err
 	}
@@ -344,6 +391,7 @@ func loseTemporal(ctx context.Context, d *drill, l *load) error {
 	if err := d.temporalServer.putBack(ctx, moment); err != nil {
 		return err
 	}
+	r.isPutBack()
 	for _, name := range []string{procTemporal, procBoxOffice} {
 		before, err := d.kill(name)
 		if err != nil && name == procBoxOffice {
@@ -355,6 +403,10 @@ func loseTemporal(ctx context.Context, d *drill, l *load) error {
 	}
 	d.forgotten, d.someForgotten = time.Now(), true
 	d.step("put back to %s: Temporal and the box office were started anew on it", moment)
+	if err := r.awaitSales(ctx, l); err != nil {
+		return err
+	}
+	r.isMended() // the scheduled audit does what is left to do
 	return d.awaitPaid(ctx, l)
 }
 
@@ -380,7 +432,7 @@ func (d *drill) copyLedger(ctx context.Context, args ...string) error {
 // loseLedger loses the only copy of the ledger, and with it the machine, and puts back a copy of its files.
 func loseLedger(ctx context.Context, d *drill, l *load) error {
 	path, process := d.ledgerFiles()
-	copied := filepath.Join(d.dir, "ledger-backup")
+	copied, at := filepath.Join(d.dir, "ledger-backup"), time.Now()
 	if err := d.copyLedger(ctx, path, copied, fmt.Sprint(d.pid(process))); err != nil {
 		return err
 	}
@@ -388,24 +440,27 @@ func loseLedger(ctx context.Context, d *drill, l *load) error {
 	if err := errors.Join(d.awaitPaid(ctx, l), d.awaitPaid(ctx, l)); err != nil {
 		return err
 	}
-	if err := d.crash(ctx); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(path); err != nil {
+	r := d.isLost("the ledger", at)
+	if err := errors.Join(d.crash(ctx), os.RemoveAll(path)); err != nil {
 		return err
 	}
 	d.step("the machine is gone, and the ledger's files with it; nothing may sell until the ledger is brought up to date")
 	if err := d.copyLedger(ctx, copied, path); err != nil {
 		return err
 	}
-	return d.rebookAndGoOn(ctx, l)
+	r.isPutBack()
+	return d.rebookAndGoOn(ctx, l, r)
 }
 
 // loseLedgerWithoutBackup begins with an empty ledger. For a cluster of one replica there is nothing else; a replica of a larger
 // one is recovered, and never formatted anew.
 func loseLedgerWithoutBackup(ctx context.Context, d *drill, l *load) error {
 	path, _ := d.ledgerFiles()
-	if err := errors.Join(d.awaitPaid(ctx, l), d.crash(ctx), os.RemoveAll(path)); err != nil {
+	if err := d.awaitPaid(ctx, l); err != nil {
+		return err
+	}
+	r := d.isLost("the ledger without a backup", time.Time{})
+	if err := errors.Join(d.crash(ctx), os.RemoveAll(path)); err != nil {
 		return err
 	}
 	d.step("the machine is gone, and the ledger's files with it, of which there is no copy")
@@ -415,7 +470,8 @@ func loseLedgerWithoutBackup(ctx context.Context, d *drill, l *load) error {
 			return fmt.Errorf("tigerbeetle format: %w\n%s", err, out)
 		}
 	}
-	return d.rebookAndGoOn(ctx, l)
+	r.isPutBack()
+	return d.rebookAndGoOn(ctx, l, r)
 }
 
 // crash kills everything but the databases, which are on machines of their own.
@@ -445,11 +501,19 @@ func takesConnections(ctx context.Context, address string) bool {
 var rebookedLine = regexp.MustCompile(`(\d+) orders on record; booked: (\d+) again, (\d+) from their holds, (\d+) perks; (\d+) refunded`)
 
 // rebookAndGoOn brings the ledger up to date while nothing sells, and starts the stack again.
-func (d *drill) rebookAndGoOn(ctx context.Context, l *load) error {
+func (d *drill) rebookAndGoOn(ctx context.Context, l *load, r *recovery) error {
 	if err := d.rebook(ctx); err != nil {
 		return err
 	}
-	return d.goOn(ctx, l)
+	r.isMended()
+	if err := d.launchAgain(ctx); err != nil {
+		return err
+	}
+	d.step("everything was started again")
+	if err := r.awaitSales(ctx, l); err != nil {
+		return err
+	}
+	return d.awaitPaid(ctx, l)
 }
 
 // rebook brings the ledger up to date, on a TigerBeetle that runs only meanwhile: the stack starts its own.
@@ -485,14 +549,6 @@ func (d *drill) rebook(ctx context.Context) error {
 		d.step("boxoffice rebook-orders --apply: booked %d again, %d from holds that came back, %d perks; freed the seats of %d refunded", sum[1], sum[2], sum[3], sum[4])
 	}
 	return nil
-}
-
-func (d *drill) goOn(ctx context.Context, l *load) error {
-	if err := d.launchAgain(ctx); err != nil {
-		return err
-	}
-	d.step("everything was started again")
-	return d.awaitPaid(ctx, l)
 }
 
 // startTigerBeetle runs the replica alone, as the stack does.
@@ -540,6 +596,9 @@ func (d *drill) prove(ctx context.Context) error {
 	}
 	d.step("at rest; boxoffice verify: every invariant holds")
 	d.log.printf("\nwhat was lost, and what became of it:")
+	for _, r := range d.recoveries {
+		d.log.printf("  %s", r)
+	}
 	for _, line := range v.lines() {
 		d.log.printf("  %s", line)
 	}
@@ -622,10 +681,6 @@ func (v *judgement) add(a *acknowledged, mayBeForgotten bool, now *client.OrderV
 	switch {
 	case err != nil && client.CodeOf(err) == "not_found" && mayBeForgotten && !a.paid && !a.captured && !a.refunding:
 		v.forgotten++
-		return
-	case err != nil && client.CodeOf(err) == "not_found" && mayBeForgotten && !a.paid && !a.refunding:
-		// The audit holds that every capture bought tickets or went back.
-		v.otherwise = append(v.otherwise, name+": its checkout was forgotten before it was paid for, and the money went back; its page is gone")
 		return
 	case err != nil:
 		v.broken = append(v.broken, fmt.Sprintf("%s cannot be read: %v", name, err))

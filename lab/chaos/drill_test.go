@@ -30,7 +30,7 @@ func TestAnOrderIsJudged(t *testing.T) {
 		{"paid and forgotten with Temporal", true, paid, client.OrderView{}, notFound, true},
 		{"paid, and expired now", true, paid, client.OrderView{Status: "expired"}, nil, true},
 		{"paid, with another ticket now", true, paid, client.OrderView{Status: "paid", Tickets: []client.Ticket{{Code: "t2"}}}, nil, true},
-		{"captured and forgotten: the audit holds that it went back", true, captured, client.OrderView{}, notFound, false},
+		{"captured and forgotten: the money goes back, and its page says so", true, captured, client.OrderView{}, notFound, true},
 		{"captured and refunded", true, captured, client.OrderView{Status: "refunded"}, nil, false},
 		{"held and forgotten with Temporal", true, held, client.OrderView{}, notFound, false},
 		{"held since, and gone", false, held, client.OrderView{}, notFound, true},
