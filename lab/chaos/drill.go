@@ -62,7 +62,7 @@ const (
 	drillBuyersEnd = patience
 	// In a short drill: until the last hold has ended.
 	drillBuyersEndShort = (holdSeconds + 2) * time.Second
-	restoreEvery        = 30 * time.Second
+	restoreEvery        = 5 * time.Second
 	drillSeats          = 5_000
 	drillSeatsLong      = 90 // sold out soon, so that what is lost is scarce
 )

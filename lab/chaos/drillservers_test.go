@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"boxoffice/deploy/pgtest"
@@ -106,5 +107,39 @@ func (s *testServer) mustHave(want ...string) {
 	s.must(err)
 	if !slices.Equal(got, want) {
 		s.t.Fatalf("put back: %q, want %q", got, want)
+	}
+}
+
+func TestTheToolOfBackupsIsChosen(t *testing.T) {
+	with := t.TempDir()
+	if err := os.WriteFile(filepath.Join(with, toolPgBackRest), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, path, wish, want string
+		refused                bool
+	}{
+		{"pgBackRest where it is on PATH", with, "auto", toolPgBackRest, false},
+		{"Postgres's own where it is not", t.TempDir(), "auto", toolBaseBackup, false},
+		{"Postgres's own on request", with, toolBaseBackup, toolBaseBackup, false},
+		{"never another than asked for", t.TempDir(), toolPgBackRest, toolPgBackRest, false},
+		{"none that nobody knows", with, "tape", "", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("PATH", tt.path)
+			got, err := chooseBackupTool(tt.wish)
+			if got != tt.want || (err != nil) != tt.refused {
+				t.Errorf("-backup %s: %q, %v; want %q", tt.wish, got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAMissingToolIsNamed(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for _, tool := range []string{toolPgBackRest, toolBaseBackup} {
+		if missing := missingTool(tool, t.TempDir()); !strings.Contains(missing, "apt-get install") {
+			t.Errorf("%s: %q, want how to get it", tool, missing)
+		}
 	}
 }
