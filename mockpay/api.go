@@ -58,7 +58,11 @@ func newHandler(bank *bank, links *mockpay.PayLinks, log *slog.Logger) http.Hand
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, http.StatusForbidden, "cross_origin", "The request comes from a page of another site.")
 	}))
-	return onlyByItsName(limit(sameOrigin.Handler(mux)))
+	// A Prometheus in another container reaches it by another name. It reads counts, and no ids.
+	all := http.NewServeMux()
+	all.Handle("GET "+MetricsPath, metricsHandler(bank))
+	all.Handle("/", bank.courier.meter.observe(onlyByItsName(limit(sameOrigin.Handler(mux)))))
+	return all
 }
 
 // onlyByItsName keeps out pages of other sites whose name resolves to this machine (DNS
@@ -307,6 +311,7 @@ func (a *api) answer(w http.ResponseWriter, r *http.Request, value any, err erro
 
 func (a *api) fail(w http.ResponseWriter, r *http.Request, err error) {
 	f := a.failureOf(r, err)
+	a.bank.courier.meter.failed(r, f.code)
 	if f.status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}

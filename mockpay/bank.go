@@ -138,6 +138,9 @@ func (b *bank) announce(e *ended) {
 	for _, p := range e.parcels {
 		b.courier.add(p)
 	}
+	if e.declined {
+		b.courier.meter.declines.Inc()
+	}
 	b.trickster.played(e.played...)
 }
 
@@ -508,9 +511,10 @@ var endings = map[mockpay.Outcome]ending{
 
 // ended is what is left to do after a session's end, or an attempt's, once it is on disk.
 type ended struct {
-	capture domain.Capture // when captured
-	parcels []parcel
-	played  []Trick
+	capture  domain.Capture // when captured
+	declined bool           // an attempt
+	parcels  []parcel
+	played   []Trick
 }
 
 // end decides an open session, or declines an attempt in it: its state, its capture and the
@@ -538,7 +542,7 @@ func (s *sessionRecord) end(tx *bbolt.Tx, t *tricks, c course, events eventIDs, 
 	if err != nil {
 		return nil, err
 	}
-	return &ended{parcels: parcels, played: c.played}, s.save(tx)
+	return &ended{declined: c.declined, parcels: parcels, played: c.played}, s.save(tx)
 }
 
 // due is what a payment of the session should capture.

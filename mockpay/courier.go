@@ -47,6 +47,7 @@ type courier struct {
 	log     *slog.Logger
 	now     func() time.Time
 	backoff func(attempt int) time.Duration
+	meter   *meter
 
 	mu      sync.Mutex
 	waiting parcels
@@ -57,7 +58,7 @@ type courier struct {
 }
 
 func newCourier(s *store, sender Sender, log *slog.Logger) *courier {
-	return &courier{store: s, sender: sender, log: log, now: time.Now, backoff: retryDelay, wake: make(chan struct{}, 1)}
+	return &courier{store: s, sender: sender, log: log, now: time.Now, backoff: retryDelay, meter: newMeter(), wake: make(chan struct{}, 1)}
 }
 
 // retryDelay is exponential, half of it at random, so that webhooks that failed together
@@ -166,6 +167,7 @@ func (c *courier) deliver(ctx context.Context, p parcel) {
 		return
 	}
 	answer := c.send(ctx, p, delivery)
+	c.meter.attempted(answer)
 	c.report(delivery, answer)
 	delivery.HTTPStatus = answer.HTTPStatus
 	delay := max(c.backoff(p.attempt), min(answer.RetryAfter, retryMax))

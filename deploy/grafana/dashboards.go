@@ -226,7 +226,7 @@ func waitingRoom() dashboard {
 }
 
 func moneyOwed() dashboard {
-	return dashboard{"money", "money owed", "What is owed to buyers and to other systems, and what the audit says. All of it is the database's, the same from every node.", []row{
+	return dashboard{"money", "money owed", "What is owed to buyers and to other systems, and what the audit says. All of it is the database's, the same from every node; the last row is MockPay's own.", []row{
 		{"Money", []panel{
 			{"Refunds owed", "0, or a few that are on their way. After a sale is called off: all its orders, falling by up to 50 a second.", count,
 				one("max(boxoffice_refunds_owed)", "refunds")},
@@ -281,6 +281,17 @@ func moneyOwed() dashboard {
 			{"Time of an attempt", "As quick as the endpoints.", seconds, quantiles("", "boxoffice_webhook_attempt_seconds", "", "attempt")},
 			{"Endpoints", "All ok.", count, one("max by (state) (boxoffice_webhook_endpoints)", "{{state}}")},
 			{"Given up in the last day", "0.", count, one("max(boxoffice_webhook_given_up)", "deliveries")},
+		}},
+		{"MockPay, where it is the provider", []panel{
+			{"Webhooks of MockPay that wait", "0, in a rush some. Growing: the box office does not acknowledge them. Nothing here: no MockPay is scraped.", count, []query{
+				{"max(mockpay_webhooks_undelivered)", "waiting"}, {"max(mockpay_webhooks_undelivered_oldest_seconds)", "seconds the oldest waits"},
+			}},
+			{"Attempts of MockPay", "acknowledged. refused, unanswered: the box office was away or said no; they are repeated for a day.", perSecond,
+				one(rate("result", "mockpay_webhook_attempts_total"), "{{result}}")},
+			{"Money at MockPay", "Captures follow the checkouts. Refunds follow what is owed.", perSecond, []query{
+				{"sum(rate(mockpay_captures_total" + every + "))", "captures"}, {"sum(rate(mockpay_refunds_total" + every + "))", "refunds"},
+				{"sum(rate(mockpay_declines_total" + every + "))", "declines"},
+			}},
 		}},
 	}}
 }

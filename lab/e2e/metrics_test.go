@@ -45,7 +45,7 @@ func testMetrics(t *testing.T, s *stack) {
 	var missing []string
 	eventually(t, "the process shows every metric that is asked for", func() bool {
 		var shown []string
-		for _, found := range typeLine.FindAllStringSubmatch(s.metrics(t), -1) {
+		for _, found := range typeLine.FindAllStringSubmatch(s.metrics(t)+s.mockpayMetrics(t), -1) {
 			shown = append(shown, found[1])
 		}
 		missing = nil
@@ -63,8 +63,10 @@ func testMetrics(t *testing.T, s *stack) {
 		t.Log("SKIPPED: no promtool on PATH, so Prometheus's linter does not read the metrics")
 		return
 	}
-	if output := tool.Run(t, strings.NewReader(s.metrics(t)), "check", "metrics"); output != "" {
-		t.Errorf("promtool check metrics:\n%s", output)
+	for of, shown := range map[string]string{"the box office": s.metrics(t), "MockPay": s.mockpayMetrics(t)} {
+		if output := tool.Run(t, strings.NewReader(shown), "check", "metrics"); output != "" {
+			t.Errorf("promtool check metrics, of %s:\n%s", of, output)
+		}
 	}
 }
 

@@ -90,7 +90,18 @@ func (s *stack) awaitAcknowledged(t *testing.T, o order) {
 // metrics is what an operator's Prometheus reads.
 func (s *stack) metrics(t *testing.T) string {
 	t.Helper()
-	a := s.request(t, http.MethodGet, s.env["BOXOFFICE_ADMIN_URL"]+"/metrics", s.admin(), nil)
+	return s.metricsAt(t, s.env["BOXOFFICE_ADMIN_URL"], s.admin())
+}
+
+// mockpayMetrics needs no token.
+func (s *stack) mockpayMetrics(t *testing.T) string {
+	t.Helper()
+	return s.metricsAt(t, s.env["MOCKPAY_URL"], nil)
+}
+
+func (s *stack) metricsAt(t *testing.T, base string, header map[string]string) string {
+	t.Helper()
+	a := s.request(t, http.MethodGet, base+"/metrics", header, nil)
 	if a.status != http.StatusOK {
 		t.Fatalf("a.status is %v, want %v: %s", a.status, http.StatusOK, a.body)
 	}

@@ -41,6 +41,8 @@ type Server struct {
 	Address string
 	// Target is the listener of the box office that has /metrics, and Token lets it in.
 	Target, Token string
+	// MockPay is the payment provider, whose /metrics anybody may read.
+	MockPay string
 	// Rules is the file with the alerts.
 	Rules string
 }
@@ -67,6 +69,10 @@ func (s Server) config() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	mockPay, err := url.Parse(s.MockPay)
+	if err != nil {
+		return "", err
+	}
 	text, err := json.MarshalIndent(object{
 		"global":     object{"scrape_interval": "5s", "evaluation_interval": "5s"},
 		"rule_files": []string{s.Rules},
@@ -75,6 +81,7 @@ func (s Server) config() (string, error) {
 				"job_name": "boxoffice", "authorization": object{"credentials_file": filepath.Join(s.Folder, tokenFile)},
 				"static_configs": []object{{"targets": []string{target.Host}}},
 			},
+			{"job_name": "mockpay", "static_configs": []object{{"targets": []string{mockPay.Host}}}},
 			{"job_name": "prometheus", "static_configs": []object{{"targets": []string{s.Address}}}},
 		},
 	}, "", "  ")

@@ -23,7 +23,10 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Server{Path: "prometheus", Folder: t.TempDir(), Address: "127.0.0.1:9090", Target: "http://127.0.0.1:8081", Token: "a-token", Rules: rules}
+	s := Server{
+		Path: "prometheus", Folder: t.TempDir(), Address: "127.0.0.1:9090", Target: "http://127.0.0.1:8081", MockPay: "http://127.0.0.1:8090",
+		Token: "a-token", Rules: rules,
+	}
 	if err := s.Prepare(); err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +49,9 @@ func TestSettings(t *testing.T) {
 	// The alerts ask for this job.
 	if got := read.Scrapes[0]; got.Job != "boxoffice" || got.Static[0].Targets[0] != "127.0.0.1:8081" {
 		t.Errorf("%+v", got)
+	}
+	if got := read.Scrapes[1]; got.Job != "mockpay" || got.Static[0].Targets[0] != "127.0.0.1:8090" || got.Authorization.File != "" {
+		t.Errorf("%+v, want MockPay without the organiser's token", got)
 	}
 	if strings.Contains(string(text), s.Token) {
 		t.Error("the token is in the settings")

@@ -409,7 +409,8 @@ func (s *stack) startPrometheus(ctx context.Context) (string, error) {
 	}
 	address := s.addr.prometheus.HostPort()
 	server := prometheus.Server{
-		Path: path, Folder: folder, Address: address, Target: s.addr.admin.URL(), Token: s.secrets[varAdminToken], Rules: rules,
+		Path: path, Folder: folder, Address: address, Target: s.addr.admin.URL(), MockPay: s.addr.mockpay.URL(),
+		Token: s.secrets[varAdminToken], Rules: rules,
 	}
 	if err := server.Prepare(); err != nil {
 		return "", err
