@@ -1,6 +1,6 @@
 // The checkout form: live stock, and a key that survives a reload. The sale page
 // has it, and the page of a place in a queue once that is let in.
-import { HeldOrders, Kept, ServerClock, Stream, ask, capital, isOff, money, say as sayIn, setOff, setText, shutText, sleep, tryAgainText, uuidv7 } from './common.js';
+import { HeldOrders, Kept, ServerClock, Stream, ask, capital, isOff, isUnanswered, money, say as sayIn, setOff, setText, shutText, sleep, tryAgainText, uuidv7 } from './common.js';
 import { heldTickets, lookForHeld, onHeld } from './held.js';
 import { LANGUAGE, t } from './texts.js';
 
@@ -353,8 +353,8 @@ function dropPlace() {
 // ---- the checkout
 
 /** Nothing is decided yet: the same key must be asked again. */
-function isOpenEnded({ status, code }) {
-  return status === 0 || status >= 500 || ['in_flight', 'rate_limited', 'request_timeout'].includes(code);
+function isOpenEnded(answer) {
+  return isUnanswered(answer) || ['in_flight', 'rate_limited', 'request_timeout'].includes(answer.code);
 }
 
 async function checkout() {

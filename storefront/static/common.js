@@ -342,6 +342,9 @@ function noteAnswer(status) {
   else if (failures > 1) say(troubleNotice, 'warn', t('No connection to the box office'), t('Perhaps your network is away. What you hold and your place in a queue are safe; this page keeps trying.'));
 }
 
+/** Nobody knows what became of what was asked: it may be asked again as it is. */
+export const isUnanswered = ({ status }) => status === 0 || status >= 500;
+
 const ASK_TIMEOUT_MS = 20_000;
 
 /**

@@ -1,6 +1,7 @@
 // The organiser's page, codes for hidden classes.
-import { isOff, number, setOff, setText } from './common.js';
+import { isOff, isUnanswered, number, setOff, setText } from './common.js';
 import { onSale } from './organiser-definition.js';
+import { tell, whyRefused } from './organiser-notice.js';
 
 const panel = document.getElementById('codes-panel');
 const form = document.getElementById('codes-form');
@@ -13,6 +14,7 @@ const made = document.getElementById('codes-made');
 const list = document.getElementById('codes-list');
 const file = document.getElementById('codes-file');
 const button = form.querySelector('button.primary');
+const message = document.getElementById('codes-message');
 
 let admin = null;
 let hidden = []; // the sale's hidden classes
@@ -43,13 +45,6 @@ async function countThem() {
     : `${number(body.codes)} code${body.codes === 1 ? '' : 's'}, for ${number(body.uses)} order${body.uses === 1 ? '' : 's'}: ${number(body.used)} paid, ${number(body.held)} on hold.`);
 }
 
-function say(kind, text) {
-  const message = document.getElementById('codes-message');
-  message.hidden = !text;
-  message.className = `notice ${kind}`;
-  message.textContent = text;
-}
-
 /** Shows codes until others are made. */
 function show(codes) {
   made.hidden = codes.length === 0;
@@ -75,26 +70,27 @@ form.addEventListener('submit', async (event) => {
   if (isOff(button)) return;
   const codes = own.value.split('\n').map((line) => line.trim()).filter(Boolean);
   if ((codes.length > 0) === (count.value !== '')) {
-    say('bad', 'Say either how many codes to make, or which.');
+    tell(message, 'bad', 'Say either how many codes to make, or which.');
     count.focus();
     return;
   }
   if (isLost && !window.confirm('The codes that you see now are saved nowhere. Make others all the same?')) return;
   const wish = codes.length > 0 ? { codes } : { count: Number(count.value) };
   setOff(button, true);
-  const { status, body } = await admin(`/v1/sales/${sale}/class-codes`, 'POST', { ...wish, uses: Number(uses.value), class: which.value || undefined });
+  const answer = await admin(`/v1/sales/${sale}/class-codes`, 'POST', { ...wish, uses: Number(uses.value), class: which.value || undefined });
   setOff(button, false);
+  const { status, body } = answer;
   if (status === 201) {
     show(body.codes ?? []);
     count.value = own.value = '';
-    say('', `${number(body.made)} code${body.made === 1 ? ' is' : 's are'} new.`);
+    tell(message, '', `${number(body.made)} code${body.made === 1 ? ' is' : 's are'} new.`);
     await countThem();
-  } else if (status === 0 || status >= 500) {
-    say('warn', codes.length > 0
+  } else if (isUnanswered(answer)) {
+    tell(message, 'warn', codes.length > 0
       ? 'No answer. Press the button again: the same codes are never made twice.'
       : 'No answer. Press the button again: codes that were made without one are known to nobody.');
   } else {
-    const wrong = (body.errors ?? []).map(({ field, message }) => `${named(field)} ${message}.`);
-    say('bad', wrong.join(' ') || (body.detail ?? body.title ?? 'It was refused.'));
+    const wrong = (body.errors ?? []).map((e) => `${named(e.field)} ${e.message}.`);
+    tell(message, 'bad', wrong.join(' ') || whyRefused(body));
   }
 });

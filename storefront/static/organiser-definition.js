@@ -1,6 +1,9 @@
 // The sale as the organiser's page knows it. Every change names the version that it was made to (If-Match), so what
 // somebody else has changed meanwhile is seen before anything is written over.
 
+import { isUnanswered } from './common.js';
+import { whyRefused } from './organiser-notice.js';
+
 const sale = document.getElementById('organiser').dataset.sale;
 const CHANGES_MAX = 3; // the version also counts what none of the forms shows: end, capacity
 
@@ -51,13 +54,14 @@ export async function changeSale(make, kept = () => {}) {
 }
 
 /** Says in words why a change was not made. `names` says what people call a field of the body. */
-export function refusalText({ status, code, body, news }, names = () => '') {
+export function refusalText(answer, names = () => '') {
+  const { code, body, news } = answer;
   if (news) {
     return `Somebody else has changed this sale meanwhile: ${news.join(', ')}. Nothing of yours is saved yet, and what you typed is still here. ` +
       'Press the button again to save it.';
   }
-  if (status === 0 || status >= 500) return 'No answer: it may be saved or not. Press the button again, that does no harm.';
+  if (isUnanswered(answer)) return 'No answer: it may be saved or not. Press the button again, that does no harm.';
   if (code === 'changed') return 'The sale is being changed all the time. Press the button again.';
   const wrong = (body.errors ?? []).map(({ field, message }) => `${names(field) || field} ${message}.`);
-  return wrong.length > 0 ? wrong.join(' ') : body.detail ?? body.title ?? 'It was refused.';
+  return wrong.length > 0 ? wrong.join(' ') : whyRefused(body);
 }

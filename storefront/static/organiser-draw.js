@@ -1,5 +1,6 @@
 // The draw on the organiser's page, where it waits for what only the organiser can give it.
-import { isOff, setOff, setText, timeText } from './common.js';
+import { isOff, isUnanswered, setOff, setText, timeText } from './common.js';
+import { tell, whyRefused } from './organiser-notice.js';
 
 // How long a draw waits until the organiser may do without: waitingroom.WaiveAfter.
 const WAIVE_AFTER_MS = 10 * 60 * 1000;
@@ -8,6 +9,7 @@ const panel = document.getElementById('draw-panel');
 const sale = document.getElementById('organiser').dataset.sale;
 const field = document.getElementById('draw-number');
 const why = document.getElementById('draw-why');
+const message = document.getElementById('draw-message');
 const buttons = [document.getElementById('draw-give'), document.getElementById('draw-waive')];
 
 let admin = null;
@@ -40,26 +42,19 @@ export function hideDraw() {
   panel.hidden = true;
 }
 
-function tell(kind, text) {
-  const message = document.getElementById('draw-message');
-  message.hidden = !text;
-  message.className = `notice ${kind}`;
-  setText(message, text);
-}
-
 async function settle(body) {
   if (buttons.some(isOff)) return;
   for (const button of buttons) setOff(button, true);
-  const { status, body: answer } = await admin(`/v1/sales/${sale}/queue/draw`, 'POST', body);
+  const answer = await admin(`/v1/sales/${sale}/queue/draw`, 'POST', body);
   for (const button of buttons) setOff(button, false);
-  if (status === 200) {
+  if (answer.status === 200) {
     field.value = why.value = '';
-    tell('', 'The draw has it. The places are there in a moment.');
-    shown(answer);
-  } else if (status === 0 || status >= 500) {
-    tell('warn', 'No answer: the draw may have it or not. Press the button again, that does no harm.');
+    tell(message, '', 'The draw has it. The places are there in a moment.');
+    shown(answer.body);
+  } else if (isUnanswered(answer)) {
+    tell(message, 'warn', 'No answer: the draw may have it or not. Press the button again, that does no harm.');
   } else {
-    tell('bad', [answer.detail ?? answer.title ?? 'It was refused.', ...(answer.errors ?? []).map((e) => e.message)].join(' '));
+    tell(message, 'bad', [whyRefused(answer.body), ...(answer.body.errors ?? []).map((e) => e.message)].join(' '));
   }
 }
 

@@ -1,8 +1,9 @@
 // The organiser's page, what people read of a sale and when it sells. Each field remembers what the sale said when it was
 // read. Once somebody else has changed the sale, fields that were left alone show what it says now; in those that were
 // edited the text stays, and what the sale says stands beneath.
-import { isOff, setOff } from './common.js';
+import { isOff, isUnanswered, setOff } from './common.js';
 import { changeSale, definition, onSale, refusalText } from './organiser-definition.js';
+import { tell } from './organiser-notice.js';
 import { isZone, localOf, momentOf, ownZone } from './organiser-times.js';
 
 const fields = [];
@@ -80,17 +81,12 @@ function adopt(view) {
   fixOpening(view);
   for (const form of new Set(news.map((field) => field.form))) {
     form.closest('details').open = true; // what changed is to be seen
-    say(form, 'warn', `Somebody else has changed meanwhile: ${news.filter((field) => field.form === form).map((field) => field.label).join(', ')}.`);
+    tell(messageOf(form), 'warn', `Somebody else has changed meanwhile: ${news.filter((field) => field.form === form).map((field) => field.label).join(', ')}.`);
   }
   return news.map((field) => field.label);
 }
 
-function say(form, kind, text) {
-  const message = form.querySelector('.notice[role="alert"]');
-  message.hidden = !text;
-  message.className = `notice ${kind}`;
-  message.textContent = text;
-}
+const messageOf = (form) => form.querySelector('.notice[role="alert"]');
 
 /** Why something cannot be sent, and which field it is. */
 class Wrong extends Error {
@@ -132,15 +128,15 @@ async function save(form, body) {
   } catch (wrong) {
     if (!(wrong instanceof Wrong)) throw wrong;
     point(wrong.field);
-    say(form, 'bad', `${wrong.message}.`);
+    tell(messageOf(form), 'bad', `${wrong.message}.`);
     return;
   } finally {
     setOff(button, false);
   }
-  if (answer === null) say(form, '', 'Nothing is changed.');
-  else if (answer.status === 200) say(form, '', 'Saved.');
+  if (answer === null) tell(messageOf(form), '', 'Nothing is changed.');
+  else if (answer.status === 200) tell(messageOf(form), '', 'Saved.');
   else {
-    say(form, answer.news || answer.status === 0 || answer.status >= 500 ? 'warn' : 'bad', refusalText(answer, (member) => ofMember(member)?.label));
+    tell(messageOf(form), answer.news || isUnanswered(answer) ? 'warn' : 'bad', refusalText(answer, (member) => ofMember(member)?.label));
     const [first] = (answer.body.errors ?? []).map(({ field }) => ofMember(field)).filter(Boolean);
     if (first) point(first);
   }

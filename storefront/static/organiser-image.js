@@ -1,6 +1,7 @@
 // The organiser's page, the image of a sale.
-import { isOff, setOff } from './common.js';
+import { isOff, isUnanswered, setOff } from './common.js';
 import { changeSale, definition, onSale, refusalText } from './organiser-definition.js';
+import { tell } from './organiser-notice.js';
 
 const BYTES_MAX = 8 * 1024 * 1024; // as picture.FileBytesMax
 
@@ -10,14 +11,8 @@ const file = document.getElementById('image-file');
 const now = document.getElementById('image-now');
 const remove = document.getElementById('image-remove');
 const buttons = form.querySelectorAll('button');
+const message = document.getElementById('image-message');
 let shown = null; // the address of the image that the organiser has seen; empty: there was none
-
-function say(kind, text) {
-  const message = document.getElementById('image-message');
-  message.hidden = !text;
-  message.className = `notice ${kind}`;
-  message.textContent = text;
-}
 
 onSale(({ image }) => {
   const isNews = shown !== null && shown !== (image?.url ?? '');
@@ -40,24 +35,24 @@ export function hideImage() {
 async function change(request, isDone, done) {
   if ([...buttons].some(isOff)) return;
   buttons.forEach((button) => setOff(button, true));
-  say('', 'One moment…');
+  tell(message, '', 'One moment…');
   const answer = await changeSale(() => (isDone() ? null : { path: '/image', ...request }), () => { shown = null; });
   buttons.forEach((button) => setOff(button, false));
   if (answer === null || answer.status === 200) {
     form.reset();
-    say('', done);
+    tell(message, '', done);
     if (request.method === 'DELETE') file.focus(); // its button is gone
     return;
   }
-  if (answer.status === 0 || answer.status >= 500) shown = null; // it may be ours
-  say(answer.news || answer.status === 0 || answer.status >= 500 ? 'warn' : 'bad', refusalText(answer, () => 'The file'));
+  if (isUnanswered(answer)) shown = null; // it may be ours
+  tell(message, answer.news || isUnanswered(answer) ? 'warn' : 'bad', refusalText(answer, () => 'The file'));
 }
 
 form.addEventListener('submit', (event) => {
   event.preventDefault();
   const [chosen] = file.files;
   if (chosen.size > BYTES_MAX) {
-    say('bad', 'The file has more than 8 MB. Make a smaller one.');
+    tell(message, 'bad', 'The file has more than 8 MB. Make a smaller one.');
     return;
   }
   change({ method: 'PUT', body: chosen }, () => false, 'The page of the sale shows it now.');

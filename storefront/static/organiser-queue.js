@@ -1,12 +1,14 @@
 // The queue on the organiser's page: how it stands, pause and resume, how fast the door may open.
-import { ask, isOff, number, setOff, setText, sleep } from './common.js';
+import { ask, isOff, isUnanswered, number, setOff, setText, sleep } from './common.js';
 import { hideDraw, showDraw } from './organiser-draw.js';
+import { tell, whyRefused } from './organiser-notice.js';
 
 const POLL_MS = 2000;
 
 const panel = document.getElementById('queue-panel');
 const sale = document.getElementById('organiser').dataset.sale;
 const pause = document.getElementById('pause');
+const message = document.getElementById('queue-message');
 const inputs = { rate_floor: document.getElementById('rate-floor'), rate_ceiling: document.getElementById('rate-ceiling') };
 
 const STATUSES = {
@@ -68,27 +70,20 @@ async function follow() {
   following = false;
 }
 
-function tell(kind, text) {
-  const message = document.getElementById('queue-message');
-  message.hidden = !text;
-  message.className = `notice ${kind}`;
-  setText(message, text);
-}
-
 async function set(body, done) {
   const buttons = [...panel.querySelectorAll('button')];
   if (buttons.some(isOff)) return;
   for (const button of buttons) setOff(button, true);
-  const { status, body: view } = await change(body);
+  const answer = await change(body);
   for (const button of buttons) setOff(button, false);
-  if (status === 200) {
+  if (answer.status === 200) {
     for (const input of Object.values(inputs)) delete input.dataset.edited;
-    draw(view);
-    tell('', done);
-  } else if (status === 0 || status >= 500) {
-    tell('warn', 'No answer: it may be in force or not. Press the button again, that does no harm.');
+    draw(answer.body);
+    tell(message, '', done);
+  } else if (isUnanswered(answer)) {
+    tell(message, 'warn', 'No answer: it may be in force or not. Press the button again, that does no harm.');
   } else {
-    tell('bad', view.detail ?? view.title ?? 'It was refused.');
+    tell(message, 'bad', whyRefused(answer.body));
   }
 }
 

@@ -1,7 +1,8 @@
 // The organiser's page, what may be changed while a sale runs: its classes get more or fewer
 // tickets, and it is ended early and opened again.
-import { isOff, setOff, uuidv7 } from './common.js';
+import { isOff, isUnanswered, setOff, uuidv7 } from './common.js';
 import { onSale, readSale } from './organiser-definition.js';
+import { tell, whyRefused } from './organiser-notice.js';
 
 const sale = document.getElementById('organiser').dataset.sale;
 const endSale = document.getElementById('end-sale');
@@ -10,19 +11,13 @@ const capacity = document.getElementById('capacity');
 const classOf = document.getElementById('capacity-class');
 const to = document.getElementById('capacity-to');
 const capacityButton = document.getElementById('capacity-button');
+const [endMessage, capacityMessage] = ['end-message', 'capacity-message'].map((id) => document.getElementById(id));
 
 let admin = null; // asks as the organiser
 let ended = false;
 let wish = null; // the change under way: {key, class, to}. The same wish is the same change.
 
-function say(where, text, kind = 'warn') {
-  const message = document.getElementById(where);
-  message.hidden = !text;
-  message.className = `notice ${kind}`;
-  message.textContent = text;
-}
-
-const isOpenEnded = ({ status, code }) => status === 0 || status >= 500 || code === 'in_flight';
+const isOpenEnded = (answer) => isUnanswered(answer) || answer.code === 'in_flight';
 const NO_ANSWER = 'No answer. Press the button again: that never does it twice.';
 
 function drawEnd() {
@@ -70,14 +65,14 @@ endSale.addEventListener('submit', async (event) => {
     ended = Boolean(answer.body.ended_at);
     drawEnd();
     readSale(); // the forms go by its new version
-    say('end-message', ended ? 'The sale is stopped. Within five seconds every part of the box office knows.' : 'The sale goes on.', '');
-  } else if (isOpenEnded(answer)) say('end-message', NO_ANSWER);
-  else say('end-message', answer.body.detail ?? answer.body.title ?? 'It was refused.', 'bad');
+    tell(endMessage, '', ended ? 'The sale is stopped. Within five seconds every part of the box office knows.' : 'The sale goes on.');
+  } else if (isOpenEnded(answer)) tell(endMessage, 'warn', NO_ANSWER);
+  else tell(endMessage, 'bad', whyRefused(answer.body));
 });
 
 classOf.addEventListener('change', () => {
   drawCapacity();
-  say('capacity-message', '');
+  tell(capacityMessage, '', '');
 });
 
 capacity.addEventListener('submit', async (event) => {
@@ -89,7 +84,7 @@ capacity.addEventListener('submit', async (event) => {
   const answer = await admin(`/v1/sales/${sale}/classes/${wish.class}/capacity`, 'PUT', { capacity: wish.to }, { 'Idempotency-Key': `"${wish.key}"` });
   setOff(capacityButton, false);
   if (isOpenEnded(answer)) {
-    say('capacity-message', NO_ANSWER);
+    tell(capacityMessage, 'warn', NO_ANSWER);
     return;
   }
   wish = null; // answered for good
@@ -97,6 +92,6 @@ capacity.addEventListener('submit', async (event) => {
     const { class: name, before, capacity: now } = answer.body;
     [...classOf.options].find((option) => option.value === name).dataset.capacity = now;
     readSale();
-    say('capacity-message', `Class ${name} has ${now} tickets now; it had ${before}.`, '');
-  } else say('capacity-message', answer.body.detail ?? answer.body.title ?? 'It was refused.', 'bad');
+    tell(capacityMessage, '', `Class ${name} has ${now} tickets now; it had ${before}.`);
+  } else tell(capacityMessage, 'bad', whyRefused(answer.body));
 });

@@ -1,11 +1,12 @@
 // The organiser's page: changes the sale, steers its queue, cancels an order or all of it, and follows how the money goes back.
-import { Kept, ask, isOff, setOff, sleep, timeText } from './common.js';
+import { Kept, ask, isOff, isUnanswered, setOff, sleep, timeText } from './common.js';
 import { readSale } from './organiser-definition.js';
 import { hideCodes, showCodes } from './organiser-codes.js';
 import { hideFacts, showFacts } from './organiser-facts.js';
 import { hideFigures, showFigures } from './organiser-figures.js';
 import { hideForecast, showForecast } from './organiser-forecast.js';
 import { hideImage, showImage } from './organiser-image.js';
+import { tell, whyRefused } from './organiser-notice.js';
 import { hideQueue, showQueue } from './organiser-queue.js';
 import { hideRunning, showRunning } from './organiser-running.js';
 
@@ -42,10 +43,9 @@ function showSale() {
   showRunning(admin);
 }
 
-function say(text, where = trouble, kind = 'warn') {
-  where.hidden = !text;
-  where.className = `notice ${kind}`;
-  if (where.textContent !== text) where.textContent = text;
+/** Says what is wrong with the page, if anything is. It is said over and over while the page asks: screen readers would repeat it. */
+function say(text) {
+  if (trouble.textContent !== text) tell(trouble, 'warn', text);
 }
 
 const STAGES = {
@@ -165,16 +165,16 @@ cancelSale.addEventListener('submit', async (event) => {
   const button = cancelSale.querySelector('button');
   if (isOff(button) || document.getElementById('confirm').value.trim() !== sale) return;
   setOff(button, true);
-  const { status, body } = await admin(`/v1/sales/${sale}/cancel`, 'POST');
+  const answer = await admin(`/v1/sales/${sale}/cancel`, 'POST');
   setOff(button, false);
-  if (status === 202) {
-    draw(body);
+  if (answer.status === 202) {
+    draw(answer.body);
     await follow();
     return;
   }
-  say(status === 0 || status >= 500
+  say(isUnanswered(answer)
     ? 'No answer: it may be in force or not. Press the button again, that never does it twice.'
-    : body.detail ?? body.title ?? 'It was refused.');
+    : whyRefused(answer.body));
 });
 
 cancelOrder.addEventListener('submit', async (event) => {
@@ -183,12 +183,12 @@ cancelOrder.addEventListener('submit', async (event) => {
   const button = cancelOrder.querySelector('button');
   if (isOff(button)) return;
   setOff(button, true);
-  say('One moment…', message, '');
-  const { status, body } = await admin(`/v1/sales/${sale}/orders/${document.getElementById('order').value.trim()}/cancel`, 'POST');
+  tell(message, '', 'One moment…');
+  const answer = await admin(`/v1/sales/${sale}/orders/${document.getElementById('order').value.trim()}/cancel`, 'POST');
   setOff(button, false);
-  if (status === 200 || status === 202) say(`The order is ${body.status}.`, message, '');
-  else if (status === 0 || status >= 500) say('No answer: it may be canceled or not. Press the button again, that never does it twice.', message);
-  else say(body.detail ?? body.title ?? 'It was refused.', message, 'bad');
+  if (answer.status === 200 || answer.status === 202) tell(message, '', `The order is ${answer.body.status}.`);
+  else if (isUnanswered(answer)) tell(message, 'warn', 'No answer: it may be canceled or not. Press the button again, that never does it twice.');
+  else tell(message, 'bad', whyRefused(answer.body));
 });
 
 follow();

@@ -1,6 +1,6 @@
 // The sale page: the countdown to the opening, the way into the queue where there is
 // one, else the checkout.
-import { Kept, ServerClock, ask, countDown, isOff, localTime, say, setOff, setText, shutText, sleep, tellTrouble, tryAgainText, uuidv7 } from './common.js';
+import { Kept, ServerClock, ask, countDown, isOff, isUnanswered, localTime, say, setOff, setText, shutText, sleep, tellTrouble, tryAgainText, uuidv7 } from './common.js';
 import { offerHeld } from './held.js';
 import { solve } from './proof.js';
 import { t } from './texts.js';
@@ -134,7 +134,7 @@ async function takePlace() {
       location.assign(`/queue/${answer.body.token}`);
       return true;
     }
-    const mayRepeat = answer.status === 0 || answer.status >= 500 || ['rate_limited', 'request_timeout'].includes(answer.code);
+    const mayRepeat = isUnanswered(answer) || ['rate_limited', 'request_timeout'].includes(answer.code);
     const staleProof = answer.code === 'proof_required' && ++proofs < PROOFS_MAX;
     if (!mayRepeat && !staleProof) {
       refuse(answer);
