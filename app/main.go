@@ -39,6 +39,8 @@ const usage = `boxoffice sells tickets without ever overselling.
   boxoffice invitations sign invitations to a sale; needs no running box office
   boxoffice events      how far the readers of the event log are, and what they set aside
   boxoffice acts        what organisers and operators did
+  boxoffice export-buyer
+                        write what is kept of a buyer, as one JSON document
   boxoffice erase-buyer erase what is kept of a buyer; books, counts and tickets stay
   boxoffice replay      rebuild what is made of the event log and compare, or tell an order's or a sale's story
   boxoffice plan        what to run for a sale, and how it will go; needs no running box office
@@ -108,6 +110,7 @@ func (p Program) commands() map[string]Command {
 		"invitations":    invitations,
 		"events":         events,
 		"acts":           acts,
+		"export-buyer":   exportBuyer,
 		"erase-buyer":    eraseBuyer,
 		"replay":         replay,
 		"mails":          mails,

@@ -56,6 +56,16 @@ func (c config) openSale(ctx context.Context, body []byte) ([]byte, error) {
 
 // postAsOrganiser is openSale for any of the organiser's routes.
 func (c config) postAsOrganiser(ctx context.Context, path string, body []byte) ([]byte, error) {
+	answer, err := c.streamAsOrganiser(ctx, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	return io.ReadAll(io.LimitReader(answer, answerBytesMax))
+}
+
+// streamAsOrganiser is postAsOrganiser for an answer of any length. Who calls it closes the answer.
+func (c config) streamAsOrganiser(ctx context.Context, path string, body []byte) (io.ReadCloser, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.AdminURL+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errPermanent, err)
@@ -66,6 +76,9 @@ func (c config) postAsOrganiser(ctx context.Context, path string, body []byte) (
 	if err != nil {
 		return nil, err
 	}
+	if response.StatusCode/100 == 2 {
+		return response.Body, nil
+	}
 	defer response.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(response.Body, answerBytesMax))
 	switch {
@@ -73,8 +86,7 @@ func (c config) postAsOrganiser(ctx context.Context, path string, body []byte) (
 		return nil, err
 	case response.StatusCode == http.StatusServiceUnavailable:
 		return nil, fmt.Errorf("%s: %s", response.Status, content)
-	case response.StatusCode/100 != 2:
+	default:
 		return nil, fmt.Errorf("%w: %s: %s", errPermanent, response.Status, content)
 	}
-	return content, nil
 }

@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -62,6 +65,9 @@ func testErasure(t *testing.T, s *stack) {
 	s.awaitClosed(t, "checkout/"+given.Order)
 	s.awaitClosed(t, "checkout/"+paid.Order)
 	before := s.state(t, paid)
+	if kept := s.exported(t, email); kept[paid.Order].Email != email || len(kept[paid.Order].Tickets) != 2 || kept[given.Order].Checkout.Email != email {
+		t.Fatalf("exported is %+v, want both orders with the address", kept)
+	}
 
 	erased := erase(byAddress)
 	if erased.status != http.StatusOK {
@@ -80,6 +86,9 @@ func testErasure(t *testing.T, s *stack) {
 			var gone *serviceerror.NotFound
 			return errors.As(err, &gone)
 		})
+	}
+	if kept := s.exported(t, email); len(kept) != 1 || kept[paid.Order].Email != "" || kept[paid.Order].Buyer == "" || kept[paid.Order].ErasedAt == "" {
+		t.Fatalf("exported is %+v, want the sold order, erased, with its pseudonym", kept)
 	}
 	acts, err := s.boxOffice().ListActs(t.Context(), client.ListActsParams{Limit: 50})
 	if err != nil {
@@ -113,6 +122,35 @@ func testErasure(t *testing.T, s *stack) {
 	if err != nil {
 		t.Fatalf("%s: %v", output, err)
 	}
+}
+
+type exportedOrder struct {
+	Order, Email, Buyer string
+	ErasedAt            string `json:"erased_at"`
+	Tickets             []any
+	Checkout            struct{ Email string }
+}
+
+// exported is what the command exports of a buyer, by order.
+func (s *stack) exported(t *testing.T, email string) map[string]exportedOrder {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "export.json")
+	if output, err := s.runWith(t.Context(), email+"\n", "boxoffice", "export-buyer", "-out", file); err != nil {
+		t.Fatalf("%s: %v", output, err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct{ Orders []exportedOrder }
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	kept := make(map[string]exportedOrder, len(document.Orders))
+	for _, o := range document.Orders {
+		kept[o.Order] = o
+	}
+	return kept
 }
 
 func withoutSchema(t *testing.T, a answer) string {

@@ -253,12 +253,17 @@ func (s *stack) command(ctx context.Context, args ...string) (string, error) {
 
 // run runs one of the tools against the stack.
 func (s *stack) run(ctx context.Context, tool string, args ...string) (string, error) {
+	return s.runWith(ctx, "", tool, args...)
+}
+
+// runWith is run with a standard input.
+func (s *stack) runWith(ctx context.Context, input, tool string, args ...string) (string, error) {
 	bin, err := tools()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(bin, tool), args...)
-	cmd.Env = os.Environ()
+	cmd.Env, cmd.Stdin = os.Environ(), strings.NewReader(input)
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
