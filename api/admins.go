@@ -75,3 +75,14 @@ func (s *Server) adminOf(authorization string) (name string) {
 
 // isAdmin reports whether a header carries an organiser's token.
 func (s *Server) isAdmin(authorization string) bool { return s.adminOf(authorization) != "" }
+
+// tokenWanted says what a header without an organiser's token lacks. Whoever sends the variable as it is, with its names or with
+// both tokens of a change, is told so: that is most often why a command that worked yesterday gets a 401.
+func tokenWanted(authorization string) string {
+	sent := bearer(authorization)
+	name, _, isNamed := strings.Cut(sent, ":")
+	if len(strings.Fields(sent)) > 1 || isNamed && adminName.MatchString(name) {
+		return "Send Authorization: Bearer with one admin token, without its name and without the others of BOXOFFICE_ADMIN_TOKEN."
+	}
+	return "Send Authorization: Bearer with the admin token."
+}

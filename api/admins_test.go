@@ -63,3 +63,24 @@ func TestTwoTokensWhileOneIsChanged(t *testing.T) {
 		})
 	}
 }
+
+// Commands of the docs send one token; whoever sends the whole variable is told what is wrong with that.
+func TestTheWholeVariableIsNotAToken(t *testing.T) {
+	const one, other = "the-old-token-0123456", "the-new-token-0123456"
+	b := setup(t, func(o *Options) { o.AdminToken = "ann:" + one + " " + other })
+	for sent, isToldSo := range map[string]bool{
+		"ann:" + one + " " + other: true,
+		"ann:" + one:               true,
+		one + " " + other:          true,
+		"wrong":                    false,
+		"":                         false,
+	} {
+		w := b.do(request{"GET", "/v1/orders", "", bearerOf(sent)})
+		if got := strings.Contains(w.Body.String(), "without its name"); w.Code != 401 || got != isToldSo {
+			t.Errorf("%q: %d %s, told so: want %v", sent, w.Code, w.Body, isToldSo)
+		}
+		if strings.Contains(w.Body.String(), one) || strings.Contains(w.Body.String(), other) {
+			t.Errorf("%q: the answer has a token: %s", sent, w.Body)
+		}
+	}
+}

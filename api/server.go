@@ -456,7 +456,7 @@ func (s *Server) requireAdmin() func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		who := s.adminOf(ctx.Header("Authorization"))
 		if who == "" {
-			s.abort(humagin.Unwrap(ctx), &domain.Error{Code: domain.CodeUnauthorized, Detail: "Send Authorization: Bearer with the admin token."})
+			s.abort(humagin.Unwrap(ctx), &domain.Error{Code: domain.CodeUnauthorized, Detail: tokenWanted(ctx.Header("Authorization"))})
 			return
 		}
 		s.recordAct(ctx, who, next)
