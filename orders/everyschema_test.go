@@ -267,6 +267,10 @@ const everyRead = `
 	38 code for 2 uses
 	39 sale-hidden: kept 30 days
 	40 sale-hidden: captures after_seats
+	41 sale-hidden: kept 1h0m0s longer while a payment is processed
+	42 sale-elsewhere: cell north
+	42 class A of sale-elsewhere: 6500, 100
+	43 code for 3 uses, revoked
 `
 
 func (o *oldDatabase) read(t *testing.T, sale string) (lines []string) {
@@ -294,7 +298,7 @@ func (o *oldDatabase) read(t *testing.T, sale string) (lines []string) {
 			say("batch %s: %d made, %d taken", batch.Batch, batch.Made, batch.Taken)
 		}
 		for _, code := range must(o.store.ClassCodes(o.ctx, s.ID)) {
-			say("code for %d uses", code.Left)
+			say("code for %d uses%s", code.Left, map[bool]string{true: ", revoked"}[code.Revoked])
 		}
 		for r, err := range o.store.RecordedReversals(o.ctx, s.ID) {
 			say("%s of %d: %s", r.Kind, must(r, err).AmountMinor, r.State)
@@ -380,11 +384,13 @@ func (o *oldDatabase) readSale(name string, s *domain.Sale, say func(string, ...
 		"presale codes":        s.Entitlement.PresaleCodes,
 		"image":                s.Image.Hash != "",
 		"stripe":               s.Provider == "stripe",
-		fmt.Sprintf("alias rule %d", s.AliasRule):                             s.AliasRule != 0,
-		fmt.Sprintf("version %d, %s", s.Version, s.Facts.Venue.Name):          s.Facts.Venue.Name != "",
-		fmt.Sprintf("closes %s, ended %s", when(s.ClosesAt), when(s.EndedAt)): !s.EndedAt.IsZero(),
-		fmt.Sprintf("kept %d days", s.BuyersKeptDays):                         s.BuyersKeptDays != 0,
-		fmt.Sprintf("captures %s", s.Capture):                                 s.Capture != domain.CaptureAutomatic,
+		fmt.Sprintf("alias rule %d", s.AliasRule):                                         s.AliasRule != 0,
+		fmt.Sprintf("version %d, %s", s.Version, s.Facts.Venue.Name):                      s.Facts.Venue.Name != "",
+		fmt.Sprintf("closes %s, ended %s", when(s.ClosesAt), when(s.EndedAt)):             !s.EndedAt.IsZero(),
+		fmt.Sprintf("kept %d days", s.BuyersKeptDays):                                     s.BuyersKeptDays != 0,
+		fmt.Sprintf("captures %s", s.Capture):                                             s.Capture != domain.CaptureAutomatic,
+		fmt.Sprintf("cell %s", s.Cell):                                                    s.Cell != "",
+		fmt.Sprintf("kept %s longer while a payment is processed", s.ProcessingExtension): s.ProcessingExtension != 0,
 	} {
 		if is {
 			say("%s: %s", name, text)

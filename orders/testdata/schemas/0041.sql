@@ -1,0 +1,1 @@
+UPDATE sales SET processing_seconds = 3600 WHERE id = '{sale}-hidden';
