@@ -101,6 +101,27 @@ func TestEveryAlertHasItsRunbookEntry(t *testing.T) {
 	}
 }
 
+// Who is woken finds something to type.
+func TestEveryPageHasCommands(t *testing.T) {
+	alerts, _ := load(t)
+	runbook := read(t, page)
+	pages := 0
+	for name, alert := range alerts {
+		if alert.Labels["severity"] != "page" {
+			continue
+		}
+		pages++
+		anchor := strings.TrimPrefix(alert.Annotations["runbook"], "docs/operations.md#")
+		entry := regexp.MustCompile(`(?msi)^### ` + anchor + `$.*?(?:^##|\z)`).FindString(runbook)
+		if !strings.Contains(entry, "```sh\n") {
+			t.Errorf("%s wakes somebody, and its entry has no command:\n%s", name, entry)
+		}
+	}
+	if pages < 10 {
+		t.Errorf("%d alerts wake somebody, want some 11", pages)
+	}
+}
+
 // shown are rows of the table that say how something is, and warn of nothing.
 var shown = []string{
 	"boxoffice_ledger_batch_events", "boxoffice_orders_batch_size", "boxoffice_stage_seconds", "boxoffice_info",
