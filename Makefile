@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas keys upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas keys forms upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -173,6 +173,9 @@ replicas: $(DEVSTACK) ## three replicas of a real TigerBeetle under load: killed
 keys: ## payload keys, webhook secrets and signing secrets are changed node by node while people buy, some minutes
 	cd lab && go test -count=1 ./e2e -run TestKeysChangeUnderLoad -keys -v -timeout 15m
 
+forms: $(DEVSTACK) ## each form of deployment that this machine can run sells tickets, is stopped in the midst of them, and is verified, some minutes (ONLY=nginx)
+	cd lab && go test -count=1 ./e2e -run 'TestFormsOfDeployment$(if $(ONLY),/$(ONLY))' -forms -v -timeout 40m
+
 FUZZTIME ?= 1m
 fuzz: ## fuzz every parser of outside bytes, FUZZTIME=1m each: for nights; what is found stays in testdata/fuzz
 	@failed=; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
@@ -236,7 +239,7 @@ deb: ## a Debian package of the programs and their units, in bin/ (VERSION=)
 	go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X boxoffice/app.builtFrom=$$(git rev-parse HEAD)" -o bin/deb/ ./cmd/boxoffice ./cmd/mockpay
 	DEB_BIN=bin/deb DEB_ARCH=$$(dpkg --print-architecture) DEB_VERSION="$(or $(VERSION),0~devel)" SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
 	  $(NFPM) package --config deploy/systemd/nfpm.yaml --packager deb --target bin/
-	@dpkg-deb --contents bin/boxoffice_*.deb
+	@dpkg-deb --contents "bin/boxoffice_$(or $(VERSION),0~devel)_$$(dpkg --print-architecture).deb"
 
 image: ## OCI images of the programs from Debian's packages, in bin/image (VERSION=); needs buildah
 	@command -v buildah >/dev/null || { echo "buildah is not on PATH"; exit 1; }

@@ -4,16 +4,10 @@ package proxy_test
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,15 +15,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"boxoffice/deploy/proxy/proxytest"
 )
 
-const (
-	name             = "tickets.example.com"
-	conditionTimeout = 20 * time.Second
-)
+const conditionTimeout = 20 * time.Second
 
 // A node says on which of its listeners a request came, and what the proxy made of it.
 type node struct{ buyers, webhooks *httptest.Server }
@@ -73,99 +65,6 @@ func newNode(t *testing.T, release <-chan struct{}) *node {
 	return &node{serve("buyers"), serve("webhooks")}
 }
 
-// freeAddress is below the ephemeral ports, so that nobody gets it by chance before the proxy listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+mathrand.IntN(10_000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
-}
-
-func writeCertificate(t *testing.T, dir string) *x509.CertPool {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{name}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir, "tls.crt"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	write(t, filepath.Join(dir, "tls.key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})))
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return pool
-}
-
-func write(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// A frame is a configuration under test: what of it must be another for a test, and how its server is started.
-type frame struct {
-	program, file string
-	repeatsBodies bool // to another node, if the first is gone
-	change        func(text, dir, public, plain string) string
-	command       func(file, dir string) *exec.Cmd
-}
-
-var frames = []frame{
-	{
-		program: "nginx", file: "nginx.conf", repeatsBodies: true,
-		change: func(text, dir, public, plain string) string {
-			return replaceAll(text, "listen 443 ssl", "listen "+public+" ssl", "listen 80;", "listen "+plain+";",
-				"/run/nginx.pid", dir+"/nginx.pid", "/var/log/nginx", dir, "worker_processes auto", "worker_processes 2", "user www-data;", "",
-				"worker_rlimit_nofile 65536;", "", "worker_connections 16384", "worker_connections 512", "server_tokens off;",
-				"server_tokens off; client_body_temp_path "+dir+"/b; proxy_temp_path "+dir+"/p; fastcgi_temp_path "+dir+"/f; uwsgi_temp_path "+dir+"/u; scgi_temp_path "+dir+"/s;")
-		},
-		command: func(file, dir string) *exec.Cmd {
-			return exec.Command("nginx", "-p", dir, "-e", dir+"/error.log", "-c", file, "-g", "daemon off;")
-		},
-	},
-	{
-		program: "caddy", file: "Caddyfile",
-		change: func(text, _, public, _ string) string {
-			_, port, _ := net.SplitHostPort(public)
-			return replaceAll(text, "admin off", "admin off\n\tdefault_bind 127.0.0.1\n\tauto_https disable_redirects",
-				name+" {", "https://"+name+":"+port+" {")
-		},
-		command: func(file, dir string) *exec.Cmd {
-			cmd := exec.Command("caddy", "run", "--adapter", "caddyfile", "--config", file)
-			cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir, "HOME="+dir)
-			return cmd
-		},
-	},
-}
-
-// replaceAll replaces what must be there.
-func replaceAll(text string, pairs ...string) string {
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			panic("the configuration has no " + pairs[i])
-		}
-		text = strings.ReplaceAll(text, pairs[i], pairs[i+1])
-	}
-	return text
-}
-
 // A proxied is a running proxy, and the nodes behind it.
 type proxied struct {
 	public, dir string
@@ -174,73 +73,31 @@ type proxied struct {
 	release     chan struct{} // lets streams go on
 }
 
-func start(t *testing.T, f frame) *proxied {
+func start(t *testing.T, f proxytest.Frame) *proxied {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("SKIPPED: -short starts nothing")
 	}
-	if _, err := exec.LookPath(f.program); err != nil {
-		t.Skip("SKIPPED: no " + f.program + " on PATH, so its configuration is not tried")
+	if _, err := exec.LookPath(f.Program); err != nil {
+		t.Skip("SKIPPED: no " + f.Program + " on PATH, so its configuration is not tried")
 	}
-	t.Attr("ran-on", f.program)
-	p := &proxied{dir: t.TempDir(), release: make(chan struct{})}
-	p.pool = writeCertificate(t, p.dir)
-	p.nodes = []*node{newNode(t, p.release), newNode(t, p.release)}
-	p.public = freeAddress(t)
-	content, err := os.ReadFile(f.file)
-	if err != nil {
-		t.Fatal(err)
+	t.Attr("ran-on", f.Program)
+	p := &proxied{dir: t.TempDir(), public: proxytest.FreeAddress(t), release: make(chan struct{})}
+	p.pool = proxytest.WriteCertificate(t, p.dir, proxytest.Name)
+	at := proxytest.At{Name: proxytest.Name, Public: p.public, Dir: p.dir}
+	for i := range at.Nodes {
+		n := newNode(t, p.release)
+		p.nodes = append(p.nodes, n)
+		at.Nodes[i] = proxytest.Node{Buyers: n.buyers.Listener.Addr().String(), Webhooks: n.webhooks.Listener.Addr().String()}
 	}
-	text := f.change(string(content), p.dir, p.public, freeAddress(t))
-	for i, n := range p.nodes {
-		text = replaceAll(text, fmt.Sprintf("10.0.0.1%d:8080", i+1), n.buyers.Listener.Addr().String(),
-			fmt.Sprintf("10.0.0.1%d:8081", i+1), n.webhooks.Listener.Addr().String())
-	}
-	text = replaceAll(text, "/etc/boxoffice/tls", p.dir)
-	file := filepath.Join(p.dir, f.file)
-	write(t, file, text)
-	log, err := os.Create(filepath.Join(p.dir, "output"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := f.command(file, p.dir)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
-		if t.Failed() {
-			for _, file := range []string{"output", "error.log"} {
-				said, _ := os.ReadFile(filepath.Join(p.dir, file))
-				t.Logf("%s: %s", file, said)
-			}
-		}
-	})
-	for deadline := time.Now().Add(conditionTimeout); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.Dial("tcp", p.public)
-		if err == nil {
-			conn.Close()
-			return p
-		}
-		select {
-		case <-ended:
-			t.Fatalf("%s ended at once", f.program)
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s does not listen: %v", f.program, err)
-		}
-	}
+	f.Start(t, ".", at)
+	return p
 }
 
 // client connects as a buyer's browser.
 func (p *proxied) client(t *testing.T, change func(*tls.Config)) *http.Client {
 	t.Helper()
-	settings := &tls.Config{RootCAs: p.pool, ServerName: name}
+	settings := &tls.Config{RootCAs: p.pool, ServerName: proxytest.Name}
 	if change != nil {
 		change(settings)
 	}
@@ -256,7 +113,7 @@ func (p *proxied) client(t *testing.T, change func(*tls.Config)) *http.Client {
 
 func (p *proxied) do(t *testing.T, method, path string, body io.Reader) (*http.Response, string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, "https://"+name+path, body)
+	r, err := http.NewRequestWithContext(t.Context(), method, "https://"+proxytest.Name+path, body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,12 +131,12 @@ func (p *proxied) do(t *testing.T, method, path string, body io.Reader) (*http.R
 }
 
 func TestProxies(t *testing.T) {
-	for _, f := range frames {
-		t.Run(f.program, func(t *testing.T) {
+	for _, f := range proxytest.Frames {
+		t.Run(f.Program, func(t *testing.T) {
 			p := start(t, f)
 			t.Run("a request", func(t *testing.T) {
 				response, answer := p.do(t, "POST", "/v1/sales/s/checkouts", strings.NewReader("{}"))
-				want := `buyers ` + name + ` for=["127.0.0.1"] proto="https"`
+				want := `buyers ` + proxytest.Name + ` for=["127.0.0.1"] proto="https"`
 				if response.Proto != "HTTP/2.0" || !strings.HasPrefix(answer, want) || response.Header.Get("Strict-Transport-Security") == "" {
 					t.Errorf("%s %q %v, want %q", response.Proto, answer, response.Header, want)
 				}
@@ -291,7 +148,7 @@ func TestProxies(t *testing.T) {
 			})
 			t.Run("TLS 1.1", func(t *testing.T) {
 				old := p.client(t, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 })
-				if response, err := old.Get("https://" + name + "/"); err == nil {
+				if response, err := old.Get("https://" + proxytest.Name + "/"); err == nil {
 					response.Body.Close()
 					t.Error(response.Status)
 				}
@@ -299,7 +156,7 @@ func TestProxies(t *testing.T) {
 			// Both streams at once: one connection to the proxy carries them.
 			for _, path := range []string{"/v1/sales/s/events", "/v1/queue/TOKEN/events"} {
 				t.Run("a stream at "+path, func(t *testing.T) {
-					response, err := p.client(t, nil).Get("https://" + name + path)
+					response, err := p.client(t, nil).Get("https://" + proxytest.Name + path)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -328,7 +185,7 @@ func TestProxies(t *testing.T) {
 					response, answer := p.do(t, "POST", "/v1/sales/s/checkouts", strings.NewReader("{}"))
 					if well++; response.StatusCode != http.StatusOK {
 						well = 0
-						if f.repeatsBodies || time.Now().After(deadline) {
+						if f.RepeatsBodies || time.Now().After(deadline) {
 							t.Fatalf("a checkout: %s %s", response.Status, answer)
 						}
 					}

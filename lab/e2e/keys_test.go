@@ -68,7 +68,8 @@ func TestKeysChangeUnderLoad(t *testing.T) {
 	s.pay(t, paid, mockpay.OutcomeSucceeded)
 	ticket := s.awaitStatus(t, paid, "paid").Tickets
 	atStripe := []*stripeBuyer{s.stripeBuyer(t, stripes), s.stripeBuyer(t, stripes), s.stripeBuyer(t, stripes)}
-	people := s.comeAndBuy(t, openFront(t, address(nodes[0].url), address(nodes[1].url)), sale)
+	front := openFront(t, address(nodes[0].url), address(nodes[1].url))
+	people := s.comeAndBuy(t, s.overOwnConnections(front.url()), sale)
 	people.more(t)
 
 	t.Log("the provider signs with both secrets; then each node opens with both keys, and takes webhooks of both secrets")
@@ -162,8 +163,8 @@ func (s *stack) startMockpay(t *testing.T) *node {
 	n := &node{url: s.env["MOCKPAY_URL"], process: exec.Command(filepath.Join(bin, "mockpay"))}
 	n.process.Stdout, n.process.Stderr = log, log
 	n.process.Env = append(os.Environ(), "MOCKPAY_DATA_DIR="+filepath.Join(s.dir, "mockpay"))
-	for _, name := range []string{"MOCKPAY_URL", "BOXOFFICE_URL", "BOXOFFICE_WEBHOOK_SECRET"} {
-		n.process.Env = append(n.process.Env, name+"="+s.env[name])
+	for _, name := range []string{"MOCKPAY_URL", "BOXOFFICE_URL", "BOXOFFICE_WEBHOOK_SECRET", "SSL_CERT_FILE"} {
+		n.process.Env = append(n.process.Env, name+"="+s.env[name]) // an empty SSL_CERT_FILE is none
 	}
 	if err := n.process.Start(); err != nil {
 		t.Fatal(err)
@@ -188,7 +189,7 @@ type people struct {
 
 const buyersAtOnce = 4
 
-func (s *stack) comeAndBuy(t *testing.T, f *front, sale string) *people {
+func (s *stack) comeAndBuy(t *testing.T, at *client.Client, sale string) *people {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	p := &people{home: cancel}
@@ -199,7 +200,7 @@ func (s *stack) comeAndBuy(t *testing.T, f *front, sale string) *people {
 	for i := range buyersAtOnce {
 		p.gone.Go(func() {
 			for ctx.Err() == nil {
-				if err := s.buyOne(t.Context(), f, sale); err != nil {
+				if err := s.buyOne(t.Context(), at, sale); err != nil {
 					p.mu.Lock()
 					p.bad = append(p.bad, err)
 					p.mu.Unlock()
@@ -213,14 +214,14 @@ func (s *stack) comeAndBuy(t *testing.T, f *front, sale string) *people {
 }
 
 // buyOne buys a ticket, whatever is restarted meanwhile.
-func (s *stack) buyOne(ctx context.Context, f *front, sale string) error {
+func (s *stack) buyOne(ctx context.Context, at *client.Client, sale string) error {
 	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
-	node, atMockpay := s.overOwnConnections(f.url()), mockpayclient.New(s.env["MOCKPAY_URL"], oneRequestEach)
+	atMockpay := mockpayclient.New(s.env["MOCKPAY_URL"], oneRequestEach)
 	key, body := newKey(), checkoutBody(items{"A": 1}, newBuyer())
 	var o order
 	err := insist(ctx, func() (err error) {
-		o, err = node.CreateCheckout(ctx, sale, client.CreateCheckoutParams{IdempotencyKey: `"` + key + `"`}, body)
+		o, err = at.CreateCheckout(ctx, sale, client.CreateCheckoutParams{IdempotencyKey: `"` + key + `"`}, body)
 		return err
 	})
 	if err != nil {
@@ -238,7 +239,7 @@ func (s *stack) buyOne(ctx context.Context, f *front, sale string) error {
 	for {
 		var now client.OrderView
 		err := insist(ctx, func() (err error) {
-			now, err = node.GetOrder(ctx, o.Order, o.Token)
+			now, err = at.GetOrder(ctx, o.Order, o.Token)
 			return err
 		})
 		switch {
@@ -292,17 +293,17 @@ func (p *people) mustBeContent(t *testing.T) {
 	}
 }
 
-// leave lets those who are there finish.
-func (p *people) leave(t *testing.T) {
+// leave lets those who are there finish, and counts what they bought.
+func (p *people) leave(t *testing.T) (bought int64) {
 	t.Helper()
 	p.home()
 	p.gone.Wait()
 	p.mustBeContent(t)
-	bought := int64(0)
 	for i := range p.bought {
 		bought += p.bought[i].Load()
 	}
 	t.Logf("%d bought", bought)
+	return bought
 }
 
 // payAndTell pays at Stripe, and tells the box office with a signature by this secret.
