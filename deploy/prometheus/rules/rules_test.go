@@ -101,24 +101,16 @@ func TestEveryAlertHasItsRunbookEntry(t *testing.T) {
 	}
 }
 
-// Who is woken finds something to type.
-func TestEveryPageHasCommands(t *testing.T) {
+// Whoever comes from an alert finds something to type.
+func TestEveryEntryHasCommands(t *testing.T) {
 	alerts, _ := load(t)
 	runbook := read(t, page)
-	pages := 0
 	for name, alert := range alerts {
-		if alert.Labels["severity"] != "page" {
-			continue
-		}
-		pages++
 		anchor := strings.TrimPrefix(alert.Annotations["runbook"], "docs/operations.md#")
 		entry := regexp.MustCompile(`(?msi)^### ` + anchor + `$.*?(?:^##|\z)`).FindString(runbook)
 		if !strings.Contains(entry, "```sh\n") {
-			t.Errorf("%s wakes somebody, and its entry has no command:\n%s", name, entry)
+			t.Errorf("%s: its entry has no command:\n%s", name, entry)
 		}
-	}
-	if pages < 10 {
-		t.Errorf("%d alerts wake somebody, want some 11", pages)
 	}
 }
 
