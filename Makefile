@@ -157,7 +157,7 @@ chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SE
 chaos-sabotage: $(DEVSTACK) ## the same proof on builds with a deliberate bug each: all must be caught (FLAGS="-only name")
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos sabotage -repo .. -ledger embedded -seed $(SEED) $(FLAGS)
 
-drill: $(DEVSTACK) ## Temporal's database, the orders' and the ledger are lost in the midst of a sale, put back, repaired, verified (SEED=, LEDGER=, FLAGS='-only "ledger"')
+drill: $(DEVSTACK) ## Temporal's database, the orders' and the ledger are lost in the midst of a sale, put back, repaired, verified (SEED=, LEDGER=, FLAGS='-only "ledger" -backup basebackup')
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos drill -repo .. -ledger $(LEDGER) -seed $(SEED) $(FLAGS)
 
 FROM ?=
