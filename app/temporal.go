@@ -77,7 +77,8 @@ func readVersion() (worker.Version, error) {
 	revision := revisionOf(info)
 	v.BuildID = env("TEMPORAL_WORKER_BUILD_ID", revision)
 	if strings.Contains(v.BuildID, " ") {
-		return v, fmt.Errorf("TEMPORAL_WORKER_BUILD_ID is not set, and this build has no commit to take its place (%s): set it to the release, the same on all nodes of one build", revision)
+		return v, fmt.Errorf("TEMPORAL_WORKER_BUILD_ID is not set, and this build has no commit to take its place (%s): "+
+			"set it to the release, the same on all nodes of one build", revision)
 	}
 	if err := v.Check(); err != nil {
 		return v, fmt.Errorf("TEMPORAL_DEPLOYMENT_NAME, TEMPORAL_WORKER_BUILD_ID: %w", err)
