@@ -168,6 +168,8 @@ func temporal() dashboard {
 				}},
 			{"Pollers", "Steady. 0: the worker stopped.", count,
 				one("sum by (task_queue, poller_type) (temporal_num_pollers)", "{{task_queue}} {{poller_type}}")},
+			{"Builds of the workers", "One. Two while you upgrade: a rise of the waits above belongs to one of them.", count,
+				one("count by (version, revision, temporal_sdk) (boxoffice_build_info)", "{{version}} {{revision}}, SDK {{temporal_sdk}}")},
 		}},
 		{"Workflows and activities", []panel{
 			{"Workflows that completed", "Checkout: as many as start, later by the time of a hold at most.", perSecond,

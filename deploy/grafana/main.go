@@ -92,7 +92,11 @@ func render(d dashboard) ([]byte, error) {
 		"schemaVersion": 39, "editable": true, "graphTooltip": 1, "refresh": "10s", "timezone": "browser",
 		"time": object{"from": "now-30m", "to": "now"}, "panels": panels,
 		"templating": object{"list": []object{{"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"}}},
-		"links":      []object{{"type": "dashboards", "title": "Box office", "tags": []string{"boxoffice"}, "asDropdown": true, "keepTime": true}},
+		"links": []object{{
+			"type": "dashboards", "title": "Box office", "tags": []string{"boxoffice"}, "asDropdown": true, "keepTime": true,
+			"icon": "external link", "tooltip": "", "targetBlank": false, "includeVars": false,
+		}},
+		"annotations": object{"list": []object{}},
 	})
 	return b.Bytes(), err
 }
@@ -108,7 +112,7 @@ func (p panel) json() object {
 		"type": "timeseries", "title": p.title, "description": p.normal, "datasource": source, "targets": targets,
 		"fieldConfig": object{"defaults": object{"unit": p.unit, "min": 0, "custom": object{"fillOpacity": 10}}, "overrides": []object{}},
 		"options": object{
-			"legend":  object{"displayMode": "table", "placement": "bottom", "calcs": []string{"lastNotNull", "max"}},
+			"legend":  object{"showLegend": true, "displayMode": "table", "placement": "bottom", "calcs": []string{"lastNotNull", "max"}},
 			"tooltip": object{"mode": "multi", "sort": "desc"},
 		},
 	}
