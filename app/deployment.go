@@ -1,16 +1,21 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"text/tabwriter"
 	"time"
+
+	"go.temporal.io/api/serviceerror"
 
 	"boxoffice/cells"
 	"boxoffice/pace"
@@ -32,9 +37,9 @@ const deploymentUsage = `usage: boxoffice deployment COMMAND [flags], with TEMPO
   --keep BUILDS   with it: but not on these, separated by commas: their nodes stay
   --wait D        how long set-current and ramp wait for the version's nodes (10s by default), and
                   drained until it is drained (0s by default)
-  --json          show: as JSON
-  --cell NAME     in this cell of TEMPORAL_CELLS, instead of the default one: each has its own
-                  current version
+  --json          show: as JSON, an object for each cell
+  --cell NAME     only in this cell of TEMPORAL_CELLS, or in the one called default: each has its
+                  own current version. Without it, in all cells
 
 docs/upgrade.md has the steps of an upgrade.
 `
@@ -54,6 +59,7 @@ type versions interface {
 // deploymentCall is what the command line says.
 type deploymentCall struct {
 	args        []string
+	cell        string // whose turn it is, where there are several
 	own         string // this program's build
 	unversioned bool
 	json        bool
@@ -64,7 +70,7 @@ type deploymentCall struct {
 	out         io.Writer
 }
 
-// deployment shows and changes which version new checkouts go to.
+// deployment shows and changes which version new checkouts go to, in each cell.
 func deployment(ctx context.Context, args []string) error {
 	flags := newFlags("deployment")
 	call := deploymentCall{out: os.Stdout, settle: worker.RoutingKnown}
@@ -73,7 +79,7 @@ func deployment(ctx context.Context, args []string) error {
 	flags.BoolVar(&call.unversioned, "unversioned", false, "")
 	flags.BoolVar(&call.json, "json", false, "")
 	flags.DurationVar(&call.wait, "wait", -1, "")
-	cellName := flags.String("cell", cells.Default, "")
+	cellName := flags.String("cell", "", "")
 	flags.Usage = func() { fmt.Fprint(flags.Output(), deploymentUsage) }
 	for rest := args; ; rest = flags.Args()[1:] { // flags may stand anywhere
 		if err := parseWithArguments(flags, rest); err != nil {
@@ -95,17 +101,24 @@ func deployment(ctx context.Context, args []string) error {
 		return usageError{"TEMPORAL_DEPLOYMENT_NAME is not set: versioning is off here (docs/upgrade.md)"}
 	}
 	call.own = c.Version.BuildID
-	cell, ok := c.Cells.Find(*cellName)
-	if !ok {
-		return usageError{fmt.Sprintf("--cell %q is not in TEMPORAL_CELLS", *cellName)}
+	chosen := c.Cells.Cells()
+	if *cellName != "" {
+		cell, ok := c.Cells.Find(*cellName)
+		if !ok {
+			return usageError{fmt.Sprintf("--cell %q is not in TEMPORAL_CELLS", *cellName)}
+		}
+		chosen = []cells.Cell{cell}
 	}
-	c = c.in(cell)
-	temporal, err := c.dialTemporal(ctx, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
-	if err != nil {
-		return err
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	open := func(ctx context.Context, cell cells.Cell) (versions, func(), error) {
+		there := c.in(cell)
+		temporal, err := there.dialTemporal(ctx, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		return worker.NewDeployment(temporal, there.TemporalNamespace, c.Version.Deployment), temporal.Close, nil
 	}
-	defer temporal.Close()
-	return call.run(ctx, worker.NewDeployment(temporal, c.TemporalNamespace, c.Version.Deployment), func() error {
+	return call.runIn(ctx, chosen, open, func() error {
 		store, err := openStore(ctx)
 		if err != nil {
 			return err
@@ -113,6 +126,72 @@ func deployment(ctx context.Context, args []string) error {
 		defer store.Close()
 		return recordCommand(ctx, store, "deployment", args...)
 	})
+}
+
+// openVersions connects to a cell.
+type openVersions func(context.Context, cells.Cell) (versions, func(), error)
+
+// runIn does one command in each cell, in all at once: one that is away, or waits for its nodes, delays no other. Nodes serve
+// all cells, so a version that is drained in one only is not drained.
+func (c deploymentCall) runIn(ctx context.Context, chosen []cells.Cell, open openVersions, record func() error) error {
+	if len(chosen) == 1 {
+		return c.runInOne(ctx, chosen[0], open, record)
+	}
+	record = sync.OnceValue(record)
+	said, failures := make([]bytes.Buffer, len(chosen)), make([]error, len(chosen))
+	var running sync.WaitGroup
+	for i, cell := range chosen {
+		part := c
+		part.cell, part.out = cell.Label(), &said[i]
+		running.Go(func() { failures[i] = part.runInOne(ctx, cell, open, record) })
+	}
+	running.Wait()
+	if wrong := (usageError{}); errors.As(failures[0], &wrong) {
+		return wrong // of the command line, so it is wrong everywhere
+	}
+	c.forgetNeverThere(chosen, failures)
+	var failed error
+	for i, cell := range chosen {
+		if !c.json && said[i].Len() > 0 {
+			fmt.Fprintf(c.out, "cell %s:\n", cell.Label())
+		}
+		if _, err := said[i].WriteTo(c.out); err != nil {
+			return err
+		}
+		if failures[i] != nil {
+			failed = errors.Join(failed, fmt.Errorf("cell %s: %w", cell.Label(), failures[i]))
+		}
+	}
+	return failed
+}
+
+// forgetNeverThere: nothing is open on a version in a cell that never had it. In none of them, it is a misspelled one.
+func (c deploymentCall) forgetNeverThere(chosen []cells.Cell, failures []error) {
+	if argument(c.args, 0) != "drained" {
+		return
+	}
+	var never []int
+	for i, err := range failures {
+		if missing := (*serviceerror.NotFound)(nil); errors.As(err, &missing) {
+			never = append(never, i)
+		}
+	}
+	if len(never) == len(failures) {
+		return
+	}
+	for _, i := range never {
+		failures[i] = nil
+		fmt.Fprintf(c.out, "cell %s never had %s\n", chosen[i].Label(), named(argument(c.args, 1)))
+	}
+}
+
+func (c deploymentCall) runInOne(ctx context.Context, cell cells.Cell, open openVersions, record func() error) error {
+	of, done, err := open(ctx, cell)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.run(ctx, of, record)
 }
 
 // run does one command. What changes something is kept on record first.
@@ -233,7 +312,10 @@ func (c deploymentCall) print(status *worker.DeploymentStatus) error {
 	if c.json {
 		encoder := json.NewEncoder(c.out)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(status)
+		return encoder.Encode(struct {
+			Cell string `json:"cell,omitempty"`
+			*worker.DeploymentStatus
+		}{c.cell, status})
 	}
 	fmt.Fprintf(c.out, "%s: new checkouts go to %s\n", status.Deployment, named(status.Current))
 	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)

@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
+
+	"boxoffice/cells"
 	"boxoffice/worker"
 )
 
@@ -17,6 +21,8 @@ type fakeVersions struct {
 	did   []string
 	open  int64
 	fails int // so many looks fail
+	// missing is how Temporal answers about a version that it does not know.
+	missing error
 }
 
 func (f *fakeVersions) Status(context.Context) (worker.DeploymentStatus, error) {
@@ -36,12 +42,15 @@ func (f *fakeVersions) SetCurrent(_ context.Context, build string) error {
 }
 
 func (f *fakeVersions) Ramp(_ context.Context, build string, percent float32) error {
+	if f.missing != nil {
+		return f.missing
+	}
 	f.did = append(f.did, fmt.Sprintf("ramp %s %v", build, percent))
 	return nil
 }
 
 func (f *fakeVersions) AwaitDrained(context.Context, string) (worker.VersionStatus, error) {
-	return worker.VersionStatus{BuildID: "1", State: worker.VersionDrained, Open: f.open}, nil
+	return worker.VersionStatus{BuildID: "1", State: worker.VersionDrained, Open: f.open}, f.missing
 }
 
 func (f *fakeVersions) TakeOver(_ context.Context, build string) (int, error) {
@@ -93,6 +102,82 @@ func TestDeploymentCommands(t *testing.T) {
 				t.Errorf("it did %q, want %q", fake.did, tt.did)
 			}
 			if !strings.HasPrefix(out.String(), tt.says) {
+				t.Errorf("it says %q, want %q", out.String(), tt.says)
+			}
+		})
+	}
+}
+
+// With several cells a command means all of them, unless it names one: nodes serve all.
+func TestDeploymentCommandsInSeveralCells(t *testing.T) {
+	rule, err := cells.Parse("b=other", "", cells.Cell{Address: "temporal:7233", Namespace: "default"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	never := fmt.Errorf("describe version 1: %w", serviceerror.NewNotFound("no such version"))
+	away := errors.New("no Temporal server answers")
+	usage := usageError{}
+	for name, tt := range map[string]struct {
+		args      string
+		json      bool
+		only      int // so many cells are chosen; 0: both
+		one, two  fakeVersions
+		twoIsAway bool
+		did       [2][]string
+		says      string
+		fails     any    // what errors.As finds; nil: it does not fail
+		because   string // that the error says
+	}{
+		"current everywhere": {
+			args: "set-current", did: [2][]string{{"current own"}, {"current own"}},
+			says: "recorded\ncell default:\nnew checkouts go to version own\ncell b:\nnew checkouts go to version own\n",
+		},
+		"current in one": {args: "set-current", only: 1, did: [2][]string{{"current own"}, nil}, says: "recorded\nnew checkouts go to version own\n"},
+		"a cell that is away stops no other": {
+			args: "set-current 2", twoIsAway: true, did: [2][]string{{"current 2"}, nil},
+			says: "recorded\ncell default:\nnew checkouts go to version 2\n", fails: new(error), because: "cell b: no Temporal server answers",
+		},
+		"drained everywhere": {args: "drained 1", says: "cell default:\nversion 1 is drained: its nodes may stop\ncell b:\nversion 1 is drained: its nodes may stop\n"},
+		"drained in one": {
+			args: "drained 1", two: fakeVersions{open: 2}, says: "cell default:\nversion 1 is drained: its nodes may stop\n",
+			fails: new(error), because: "cell b: version 1 is drained and has 2 open checkouts: keep its nodes",
+		},
+		"drained, as far as can be seen": {
+			args: "drained 1", twoIsAway: true, says: "cell default:\nversion 1 is drained: its nodes may stop\n", fails: new(error), because: "cell b: no Temporal",
+		},
+		"drained, and a cell never had it": {
+			args: "drained 1", two: fakeVersions{missing: never}, says: "cell b never had version 1\ncell default:\nversion 1 is drained: its nodes may stop\n",
+		},
+		"no cell ever had it":             {args: "drained 1", one: fakeVersions{missing: never}, two: fakeVersions{missing: never}, fails: new(error), because: "cell b: describe version 1"},
+		"only drained forgives a version": {args: "ramp 1 10", two: fakeVersions{missing: never}, says: "recorded\ncell default:\n10 % of new checkouts go to version 1\n", did: [2][]string{{"ramp 1 10"}, nil}, fails: new(error), because: "cell b: describe"},
+		"shown as JSON":                   {args: "show", json: true, says: "{\n  \"cell\": \"default\",\n  \"deployment\": \"boxoffice\",\n  \"current\": \"2\","},
+		"a mistake is told once":          {args: "drop 1", fails: &usage, because: "want show"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			fakes := map[string]*fakeVersions{"default": &tt.one, "b": &tt.two}
+			open := func(_ context.Context, cell cells.Cell) (versions, func(), error) {
+				if cell.Name == "b" && tt.twoIsAway {
+					return nil, nil, away
+				}
+				return fakes[cell.Label()], func() {}, nil
+			}
+			chosen := rule.Cells()
+			if tt.only > 0 {
+				chosen = chosen[:tt.only]
+			}
+			call := deploymentCall{args: strings.Fields(tt.args), own: "own", json: tt.json, wait: -1, out: &out}
+			err := call.runIn(t.Context(), chosen, open, func() error {
+				out.WriteString("recorded\n")
+				return nil
+			})
+			if (err != nil) != (tt.fails != nil) || err != nil && (!errors.As(err, tt.fails) || strings.Count(err.Error(), tt.because) != 1) {
+				t.Fatalf("it ended with %v, want %T that says %q once", err, tt.fails, tt.because)
+			}
+			if got := [2][]string{tt.one.did, tt.two.did}; !reflect.DeepEqual(got, tt.did) {
+				t.Errorf("it did %q, want %q", got, tt.did)
+			}
+			if !strings.HasPrefix(out.String(), tt.says) || !tt.json && out.String() != tt.says {
 				t.Errorf("it says %q, want %q", out.String(), tt.says)
 			}
 		})

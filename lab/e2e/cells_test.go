@@ -26,7 +26,7 @@ func TestCells(t *testing.T) {
 	dir := dataDir(t)
 	first, second := newDoor(t, dir), newDoor(t, dir)
 	t.Setenv("TEMPORAL_CELLS", "second="+second.address+"/second-cell")
-	s := startStack(t, dir, embeddedLedger, "--via", "boxoffice-temporal="+first.address)
+	s := startStack(t, dir, ledgerOfSeveralNodes(t), "--via", "boxoffice-temporal="+first.address)
 	sales := s.saleInEachCell(t)
 
 	t.Run("each sale in its own cell", func(t *testing.T) {
@@ -37,6 +37,7 @@ func TestCells(t *testing.T) {
 	for cell, door := range map[string]*door{"second": second, "": first} {
 		t.Run("cell "+label(cell)+" is away", func(t *testing.T) { s.testCellAway(t, sales, cell, door) })
 	}
+	t.Run("an upgrade goes cell by cell", func(t *testing.T) { s.testVersionsOfCells(t) })
 	t.Run("a whole sale is called off", func(t *testing.T) {
 		held := s.hold(t, sales["second"], items{"A": 1})
 		s.callOff(t, sales["second"])
@@ -96,6 +97,118 @@ func (s *stack) namespaces(t *testing.T) map[string]temporalclient.Client {
 	t.Cleanup(other.Close)
 	clients[namespaceOf("second")] = other
 	return clients
+}
+
+// through is the stack as the tests of one namespace see it.
+func (s *stack) through(temporal temporalclient.Client) *stack {
+	there := *s
+	there.temporal = temporal
+	return &there
+}
+
+// A release runs beside the one before. One cell's new checkouts go to it, and the other's stay, whichever node buyers reach;
+// then the other's go too. What each has begun ends where it began, and the old release is drained once it is in both.
+func (s *stack) testVersionsOfCells(t *testing.T) {
+	const first, second = "1.0.0", "2.0.0"
+	s.env["TEMPORAL_DEPLOYMENT_NAME"], s.env["TEMPORAL_WORKER_BUILD_ID"] = "e2e-cells", second
+	defer func() {
+		delete(s.env, "TEMPORAL_DEPLOYMENT_NAME")
+		delete(s.env, "TEMPORAL_WORKER_BUILD_ID")
+	}()
+	namespaces, cells := s.namespaces(t), map[string]*cellUnderTest{}
+	for name, sale := range s.saleInEachCell(t) {
+		cells[name] = &cellUnderTest{stack: s.through(namespaces[namespaceOf(name)]), sale: sale}
+	}
+	moved, stays := cells["second"], cells[""]
+
+	one := s.release(t, "e2e-cells", first)
+	moved.awaitCurrent(t, first) // by itself: it is the first, in each
+	stays.awaitCurrent(t, first)
+	two := s.release(t, "e2e-cells", second)
+	nodes := []*node{one, two}
+	for _, c := range cells {
+		c.begin(t, first, nodes...)
+	}
+
+	s.exits(t, 0, "deployment", "set-current", second, "--cell", "second", "--wait", "1m")
+	moved.awaitCurrent(t, second)
+	if got := stays.current(t); got != first {
+		t.Fatalf("the default cell's new checkouts go to %q, want %q: nobody moved them", got, first)
+	}
+	moved.awaitBegun(t, second, nodes...)
+	stays.begin(t, first, nodes...)
+	s.exits(t, 1, "deployment", "drained", first, "--cell", "second")
+	moved.buyAll(t)
+	s.exits(t, 0, "deployment", "drained", first, "--cell", "second", "--wait", "1m")
+	s.exits(t, 1, "deployment", "drained", first) // its nodes have to stay for the other
+
+	s.exits(t, 0, "deployment", "set-current", second) // in all
+	stays.awaitCurrent(t, second)
+	stays.awaitBegun(t, second, nodes...)
+	moved.begin(t, second, nodes...)
+	stays.buyAll(t)
+	moved.buyAll(t)
+	s.exits(t, 0, "deployment", "drained", first, "--wait", "1m")
+	s.exits(t, 1, "deployment", "drained", "0.9.0") // no cell ever had it
+	one.stop(t)
+
+	s.exits(t, 0, "deployment", "set-current", "--unversioned")
+	for _, c := range cells {
+		c.awaitCurrent(t, "")
+		o := c.awaitHeld(t, two, c.sale)
+		if got := c.pinnedTo(t, o); got != "" {
+			t.Errorf("%s is on version %q, want none", o.Order, got)
+		}
+		c.buy(t, o)
+	}
+	two.stop(t)
+}
+
+// A cellUnderTest has a sale, and checkouts of it by the version that each belongs to.
+type cellUnderTest struct {
+	*stack
+	sale string
+	open []begun
+}
+
+type begun struct {
+	order
+	build string
+}
+
+// begin has a buyer hold a seat at each node: which node it is must make no difference.
+func (c *cellUnderTest) begin(t *testing.T, build string, nodes ...*node) {
+	t.Helper()
+	for _, n := range nodes {
+		o := c.awaitHeld(t, n, c.sale)
+		if got := c.pinnedTo(t, o); got != build {
+			t.Fatalf("%s, which came in at %s, is on version %q, want %q", o.Order, n.url, got, build)
+		}
+		c.open = append(c.open, begun{o, build})
+	}
+}
+
+// awaitBegun is begin once the nodes know where new checkouts go.
+func (c *cellUnderTest) awaitBegun(t *testing.T, build string, nodes ...*node) {
+	t.Helper()
+	for _, n := range nodes {
+		eventually(t, "the node at "+n.url+" gives new checkouts to version "+build, func() bool {
+			o := c.awaitHeld(t, n, c.sale)
+			got := c.pinnedTo(t, o)
+			c.open = append(c.open, begun{o, got})
+			return got == build
+		})
+	}
+}
+
+// buyAll pays for what is open: each ends on the version that began it.
+func (c *cellUnderTest) buyAll(t *testing.T) {
+	t.Helper()
+	for _, o := range c.open {
+		c.buy(t, o.order)
+		c.mustBeRunBy(t, o.order, o.build)
+	}
+	c.open = nil
 }
 
 // testInCell sells, cancels, takes late money and gives money back: every workflow of that is in the sale's namespace, and in no other.
