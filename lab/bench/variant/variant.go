@@ -53,10 +53,17 @@ type Variant struct {
 	// with. It is a way of the local stack (devstack up --stock-servers); to the
 	// service it is only a name for the results.
 	StockServers bool
+	// WorkerVersions: checkouts stay on the version of the workers that began them.
+	WorkerVersions bool
+	// Traces: one checkout of a hundred is traced, and its spans go to a collector that keeps nothing.
+	Traces bool
 }
 
+// TracesAddress is where the bench receives the spans of a traced variant.
+const TracesAddress = "127.0.0.1:24318"
+
 // All is every variant: the product's own way first, then each single step back,
-// and finally the ordinary way, which takes all of them except NoCache.
+// and finally the ordinary way, which takes all of them except NoCache and what an operator turns on.
 var All = []Variant{
 	{Name: "lean"},
 	{Name: "plain-start", PlainStart: true},
@@ -69,6 +76,8 @@ var All = []Variant{
 	{Name: "gzip", Gzip: true},
 	{Name: "stock-persistence", StockPersistence: true},
 	{Name: "stock-servers", StockServers: true},
+	{Name: "worker-versions", WorkerVersions: true},
+	{Name: "traces", Traces: true},
 	{
 		Name: "ordinary", PlainStart: true, RegularActivities: true, PayBySignal: true,
 		OneUnitARequest: true, OneOrderACommit: true,
@@ -95,6 +104,18 @@ func Names() []string {
 		names[i] = v.Name
 	}
 	return names
+}
+
+// Settings are the environment variables of what an operator turns on.
+func (v Variant) Settings() map[string]string {
+	settings := map[string]string{}
+	if v.WorkerVersions {
+		settings["TEMPORAL_DEPLOYMENT_NAME"], settings["TEMPORAL_WORKER_BUILD_ID"] = "bench", "bench"
+	}
+	if v.Traces {
+		settings["OTEL_EXPORTER_OTLP_ENDPOINT"], settings["OTEL_TRACES_SAMPLER_ARG"] = "http://"+TracesAddress, "0.01"
+	}
+	return settings
 }
 
 // Client is what the desk starts and pays checkouts with.

@@ -28,6 +28,9 @@ const ledgerPostgres = "postgres"
 
 func main() {
 	chosen, err := variant.Find(os.Getenv(variant.Variable))
+	if err == nil {
+		err = set(chosen)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		os.Exit(1)
@@ -41,7 +44,7 @@ func program(v variant.Variant) app.Program {
 			Open: openPostgres,
 			Next: `start Postgres, or correct DATABASE_URL; its user must be allowed to create the schema "ledger"`,
 		}},
-		Commands:   map[string]app.Command{"demo": runDemo, "abuse": runAbuse, "bench": runBench},
+		Commands:   map[string]app.Command{"demo": runDemo, "abuse": runAbuse, "bench": collecting(v, runBench)},
 		Usage:      usage,
 		Tuning:     tuned(v),
 		Collectors: []prometheus.Collector{said(v)},

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 
@@ -25,6 +27,16 @@ func tuned(v variant.Variant) app.Tuning {
 		t.Orders = orders.Options{RecordOrdersMax: 1, RecordTransactionsMax: orders.ConnectionsMaxDefault}
 	}
 	return t
+}
+
+// set turns on what a variant has an operator turn on.
+func set(v variant.Variant) error {
+	for name, value := range v.Settings() {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // said puts the variant that runs into the metrics: a bench notes it.
