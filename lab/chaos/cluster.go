@@ -151,6 +151,23 @@ func (r *replica) startedAt() (since time.Time, up bool) {
 	return r.since, r.pid != 0
 }
 
+// logSize and logSince are for what a replica says from a moment on.
+func (r *replica) logSize() int64 {
+	info, err := os.Stat(r.log)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+func (r *replica) logSince(size int64) []byte {
+	log, err := os.ReadFile(r.log)
+	if err != nil || int64(len(log)) < size {
+		return nil
+	}
+	return log[size:]
+}
+
 // stop ends what is up, and removes the files: they are a gigabyte each.
 func (c *cluster) stop() {
 	if c == nil {
@@ -327,11 +344,16 @@ func (g *gauges) hear(packet []byte, at time.Time) {
 }
 
 // committed is the newest operation that any replica has told of.
-func (g *gauges) committed() (most uint64) {
+func (g *gauges) committed() uint64 { return g.most("replica_commit_min") }
+
+// checkpointed is the newest operation that is in the data itself: nobody needs it from a log any more.
+func (g *gauges) checkpointed() uint64 { return g.most("replica_op_checkpoint") }
+
+func (g *gauges) most(name string) (most uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for of, said := range g.last {
-		if of.name == "replica_commit_min" {
+		if of.name == name {
 			most = max(most, said.value)
 		}
 	}

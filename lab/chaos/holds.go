@@ -118,6 +118,16 @@ func heldBetween(list []holdTaken, from, to time.Time) (n int) {
 	return n
 }
 
+// askedBetween counts those who asked for seats between two moments, whatever became of it.
+func askedBetween(list []holdTaken, from, to time.Time) (n int) {
+	for _, one := range list {
+		if one.asked.After(from) && one.asked.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
 // inWords is a time as people say it.
 func inWords(ms float64) string {
 	switch {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -71,7 +72,10 @@ const (
 	scarceShare     = 4        // of the rate
 	clientsMax      = 64       // that a cluster keeps, TigerBeetle's config
 	superblockBytes = 16 << 20 // the head of a data file, and the begin of its log
-	logFrom, logLen = 2 << 20, 256 << 20
+	logEntries      = 1024     // of a replica's log, a ring, its config: a MiB each, behind logBegin
+	logBegin        = 2 << 20
+	logDamage       = logEntries / 4
+	logEntryBytes   = 1 << 20
 )
 
 // away is how long something is gone: longer than the ledger's callers wait.
@@ -188,6 +192,7 @@ func (o *ordeal) suffer(ctx context.Context, t *trial) error {
 	if err != nil {
 		return err
 	}
+	node := o.pid(procBoxOffice)
 	from := time.Now()
 	result, err := t.suffer(ctx, o)
 	if err != nil {
@@ -197,6 +202,9 @@ func (o *ordeal) suffer(ctx context.Context, t *trial) error {
 		return err
 	}
 	to := time.Now()
+	if now := o.pid(procBoxOffice); now != node {
+		return fmt.Errorf("the box office ended (process %d, now %d): no state of its ledger may do that, and its counts begin anew", node, now)
+	}
 	after, err := o.ledgerCounts(ctx)
 	if err != nil {
 		return err
@@ -309,15 +317,54 @@ func onePaused(ctx context.Context, o *ordeal, r *replica) (string, error) {
 
 // logDamaged: the replica finds what is wrong by its checksums and takes it from the others.
 func logDamaged(ctx context.Context, o *ordeal, r *replica) (string, error) {
-	if err := errors.Join(r.end(syscall.SIGKILL), r.damage(logFrom, logLen, o.rng)); err != nil {
+	if err := r.end(syscall.SIGKILL); err != nil {
 		return "", err
 	}
-	return o.bringBack(ctx, r)
+	needless, newest, said := o.cluster.gauges.checkpointed(), o.cluster.gauges.committed(), r.logSize()
+	if err := r.damage(newestPart(newest), logDamage*logEntryBytes, o.rng); err != nil {
+		return "", err
+	}
+	back, err := o.bringBack(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	found := lostEntries(r.logSince(said), needless, newest)
+	if found == 0 {
+		return "", fmt.Errorf("the damage hit no entry that replica %d needs, so this proves nothing; its log is %s", r.index, r.log)
+	}
+	return fmt.Sprintf("it found %d entries lost that it needs; %s", found, back), nil
+}
+
+// newestPart is where the quarter of a log's file begins that has its newest entries: older ones nobody may need any more.
+func newestPart(newest uint64) (from int64) {
+	slot := int64(newest % logEntries) //nolint:gosec // below 1,024
+	return logBegin + min(max(slot-logDamage/2, 0), logEntries-logDamage)*logEntryBytes
+}
+
+// lostRE finds an entry whose header is there and whose content is not, case @C of TigerBeetle's journal. Of @B, which it says of junk
+// too, the header knows that there never was any.
+var lostRE = regexp.MustCompile(`recover_slot: recovered slot=(\d+) label=@C decision=vsr `)
+
+// lostEntries counts the operations, after one and up to another, whose entries a replica found lost when it started.
+func lostEntries(log []byte, after, upTo uint64) (n int) {
+	lost := map[uint64]bool{}
+	for _, match := range lostRE.FindAllSubmatch(log, -1) {
+		if slot, err := strconv.ParseUint(string(match[1]), 10, 64); err == nil {
+			lost[slot] = true
+		}
+	}
+	for op := after + 1; op <= upTo; op++ {
+		if lost[op%logEntries] {
+			n++
+		}
+	}
+	return n
 }
 
 // fileLost: the replica refuses to start. It is made again from the others, and never formatted anew: a fresh one would not know
 // what it has promised.
 func fileLost(ctx context.Context, o *ordeal, r *replica) (string, error) {
+	said := r.logSize()
 	if err := errors.Join(r.end(syscall.SIGKILL), r.damage(0, superblockBytes, o.rng), o.cluster.start(r)); err != nil {
 		return "", err
 	}
@@ -328,6 +375,9 @@ func fileLost(ctx context.Context, o *ordeal, r *replica) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if !refusedItsFile(r.logSince(said)) {
+		return "", fmt.Errorf("replica %d ended, and not for its file; its log is %s", r.index, r.log)
+	}
 	began := time.Now()
 	if err := errors.Join(os.Remove(r.file), o.cluster.make(ctx, r, "recover")); err != nil {
 		return "", err
@@ -335,6 +385,11 @@ func fileLost(ctx context.Context, o *ordeal, r *replica) (string, error) {
 	made := time.Since(began)
 	back, err := o.bringBack(ctx, r)
 	return "it refused to start; recover took " + rounded(made) + "; " + back, err
+}
+
+// refusedItsFile reports whether a replica ended because of what its file begins with, and not for a port or a flag.
+func refusedItsFile(log []byte) bool {
+	return bytes.Contains(log, []byte("panic: superblock not found"))
 }
 
 // restartedInTurn restarts each only once the one before has caught up.
@@ -377,7 +432,8 @@ func quorumLost(ctx context.Context, o *ordeal) (string, error) {
 	if err := pace.Pause(ctx, o.away()); err != nil {
 		return "", err
 	}
-	if n := heldBetween(o.wide.holds.within(gone, time.Now()), gone, time.Now()); n > 0 {
+	down := time.Now()
+	if n := heldBetween(o.wide.holds.within(gone, down), gone, down); n > 0 {
 		return "", fmt.Errorf("BROKEN: %d holds were acknowledged while one replica of three was up", n)
 	}
 	back := time.Now()
@@ -390,12 +446,20 @@ func quorumLost(ctx context.Context, o *ordeal) (string, error) {
 		return "", err
 	}
 	again := time.Since(back)
+	// Those who asked meanwhile are noted once they have an answer: some of them must have it by now.
+	asked := 0
+	if err := await(ctx, replicaWithin, "who asked without a quorum is answered", func() bool {
+		asked = askedBetween(o.wide.holds.within(gone, time.Now()), gone, down)
+		return asked > 0
+	}); err != nil {
+		return "", fmt.Errorf("nobody asked for a seat while there was no quorum, so this proves nothing: %w", err)
+	}
 	for _, r := range others {
 		if err := o.cluster.awaitCaughtUp(ctx, r); err != nil {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("no seat was held meanwhile; the first %s after both were started", rounded(again)), nil
+	return fmt.Sprintf("nobody of those who asked was given a seat meanwhile; the first %s after both were started", rounded(again)), nil
 }
 
 // table is what was measured, for people.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -196,6 +197,58 @@ func TestWhoHasCaughtUp(t *testing.T) {
 		if got := g.caughtUp(2, moment(1), 500); got != tt.want {
 			t.Errorf("status %s, stage %s, committed %s: caught up is %v, want %v", tt.status, tt.stage, tt.committed, got, tt.want)
 		}
+	}
+}
+
+// Damage that no replica would ever read proves nothing: it has to hit the newest entries, wherever the ring has come to.
+func TestTheNewestEntriesAreDamaged(t *testing.T) {
+	for _, tt := range []struct {
+		newest uint64
+		from   int64 // entries behind the begin
+	}{{0, 0}, {128, 0}, {300, 172}, {1000, 768}, {1023, 768}, {1024, 0}, {5 * 1024, 0}, {5*1024 + 600, 472}} {
+		if got, want := newestPart(tt.newest), int64(logBegin)+tt.from*logEntryBytes; got != want {
+			t.Errorf("with %d operations the damage begins at %d, want %d", tt.newest, got, want)
+		}
+	}
+}
+
+// The lines are a real server's. An entry that was never written is not lost, and neither is one that is in the data already.
+func TestWhatAReplicaLost(t *testing.T) {
+	var log []byte
+	for _, found := range []string{"0026 label=@C", "0027 label=@C", "0145 label=@C", "0205 label=@B"} {
+		log = fmt.Appendf(log, "2026-12-01 05:09:23.755Z warning(journal): 2: recover_slot: recovered slot=%s decision=vsr operation=vsr.Operation.reserved op=26 view=0\n", found)
+	}
+	for _, tt := range []struct {
+		after, upTo uint64
+		want        int
+	}{{0, 300, 3}, {26, 300, 2}, {26, 100, 1}, {145, 300, 0}, {1024, 1024 + 27, 2}, {1024 + 27, 1024 + 144, 0}} {
+		if got := lostEntries(log, tt.after, tt.upTo); got != tt.want {
+			t.Errorf("of operations %d to %d %d are lost, want %d", tt.after+1, tt.upTo, got, tt.want)
+		}
+	}
+}
+
+// Only the first is a file that has lost its head.
+func TestWhyAReplicaDidNotStart(t *testing.T) {
+	for log, want := range map[string]bool{
+		"warning(superblock_quorums): copy: 3/4: invalid checksum\nthread 22573 panic: superblock not found\n": true,
+		"error(main): listen: error.AddressInUse\n":                                                            false,
+		"": false,
+	} {
+		if got := refusedItsFile([]byte(log)); got != want {
+			t.Errorf("%q: %v, want %v", log, got, want)
+		}
+	}
+}
+
+// Who asked while nothing could be held is what makes "nothing was held" a proof.
+func TestWhoAskedWithoutAQuorum(t *testing.T) {
+	list := []holdTaken{taken(-10, 20, nil), taken(100, 5000, nil), taken(300, 400, errors.New("no answer")), taken(1100, 1200, nil)}
+	if n := askedBetween(list, moment(0), moment(1000)); n != 2 {
+		t.Errorf("%d asked, want the two", n)
+	}
+	if n := askedBetween(list[:1], moment(0), moment(1000)); n != 0 {
+		t.Errorf("%d asked, want nobody", n)
 	}
 }
 

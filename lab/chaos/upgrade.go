@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"boxoffice/worker"
 )
 
 // An upgrade goes from a release to this tree and back under load, with checkouts open at each step, and ends in the proof of
@@ -104,8 +107,9 @@ func chooseFrom(ctx context.Context, repo, wish string) (ref, why string, err er
 		}
 		return wish, "as you say", nil
 	}
-	if tag, err := git(ctx, repo, "describe", "--tags", "--abbrev=0"); err == nil && tag != "" {
-		return tag, "the last tag", nil
+	// From the commit before: an upgrade from a release to itself, just after its tag, would prove nothing.
+	if tag, err := git(ctx, repo, "describe", "--tags", "--abbrev=0", "--match", "v[0-9]*", "HEAD^"); err == nil && tag != "" {
+		return tag, "the last tag before this tree", nil
 	}
 	if text, err := os.ReadFile(filepath.Join(repo, "CHANGELOG.md")); err == nil {
 		if commit := releasedFrom(string(text)); commit != "" {
@@ -323,11 +327,11 @@ func (u *upgrade) restart(ctx context.Context, name string, r release) error {
 
 // exchange restarts a node with a release, and tells of it.
 func (u *upgrade) exchange(ctx context.Context, name string, r release) error {
-	open := u.load.underWay.Load()
+	there := u.load.underWay.Load()
 	if err := u.restart(ctx, name, r); err != nil {
 		return err
 	}
-	u.step("%s runs %s; %d checkouts were open when it stopped", name, r.name, open)
+	u.step("%s runs %s; %d buyers were under way when it stopped", name, r.name, there)
 	return nil
 }
 
@@ -377,6 +381,41 @@ func (u *upgrade) putAside(ctx context.Context, r release) error {
 	return nil
 }
 
+// mustBeOpenOn waits until checkouts are open on a version: without any, what becomes of them is not seen.
+func (u *upgrade) mustBeOpenOn(ctx context.Context, r release) error {
+	var open int64
+	err := await(ctx, backWithin, "checkouts are open on version "+r.build, func() bool {
+		status, err := u.versions(ctx)
+		open = openOn(status, r.build)
+		return err == nil && open > 0
+	})
+	if err != nil {
+		return err
+	}
+	u.step("%d checkouts are open on version %s", open, r.build)
+	return nil
+}
+
+// versions are what `boxoffice deployment show` says.
+func (u *upgrade) versions(ctx context.Context) (status worker.DeploymentStatus, err error) {
+	cmd := exec.CommandContext(ctx, u.first.program, "deployment", "show", "--json")
+	cmd.Env = environ(u.env, map[string]string{deploymentVar: deploymentName, buildVar: u.first.build})
+	out, err := cmd.Output()
+	if err != nil {
+		return status, err
+	}
+	return status, json.Unmarshal(out, &status)
+}
+
+func openOn(status worker.DeploymentStatus, build string) int64 {
+	for _, v := range status.Versions {
+		if v.BuildID == build {
+			return v.Open
+		}
+	}
+	return 0
+}
+
 // drop stops a version's worker once Temporal says that nothing is open on it.
 func (u *upgrade) drop(ctx context.Context, r release) error {
 	if _, err := u.tool(ctx, u.first, "deployment", "drained", r.build, "--wait", drainedWithin.String()); err != nil {
@@ -421,10 +460,8 @@ func (u *upgrade) turnOn(ctx context.Context) error {
 // awaitCurrent waits until new checkouts go to a version.
 func (u *upgrade) awaitCurrent(ctx context.Context, build string) error {
 	return await(ctx, backWithin, "version "+build+" is current", func() bool {
-		cmd := exec.CommandContext(ctx, u.first.program, "deployment", "show")
-		cmd.Env = environ(u.env, map[string]string{deploymentVar: deploymentName, buildVar: u.first.build})
-		out, err := cmd.Output()
-		return err == nil && strings.Contains(string(out), "new checkouts go to version "+build+"\n")
+		status, err := u.versions(ctx)
+		return err == nil && status.Current == build
 	})
 }
 
@@ -434,6 +471,9 @@ func (u *upgrade) move(ctx context.Context, from, to release) error {
 		return err
 	}
 	if err := u.putAside(ctx, to); err != nil {
+		return err
+	}
+	if err := u.mustBeOpenOn(ctx, from); err != nil {
 		return err
 	}
 	if _, err := u.tool(ctx, to, "deployment", "set-current", "--wait", "1m"); err != nil {
@@ -458,6 +498,9 @@ func (u *upgrade) turnOff(ctx context.Context) error {
 		return err
 	}
 	u.step("%s runs %s", u.nodes[0], u.older.name)
+	if err := u.mustBeOpenOn(ctx, u.first); err != nil {
+		return err
+	}
 	if _, err := u.tool(ctx, u.first, "deployment", "set-current", "--unversioned"); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"boxoffice/client"
+	"boxoffice/worker"
 )
 
 func TestTheReleaseBeforeIsFound(t *testing.T) {
@@ -68,9 +69,24 @@ func TestTheReleaseBeforeIsFound(t *testing.T) {
 	mustBe("", before[:9])
 	run("tag", "-a", "v1.0.0", "-m", "v1.0.0", before)
 	mustBe("", "v1.0.0")
+	write("CHANGELOG.md", "more\n")
+	run("tag", "-a", "v1.1.0", "-m", "v1.1.0")
+	mustBe("", "v1.0.0") // from v1.1.0 to itself would prove nothing
+	run("tag", "-a", "lab-7", "-m", "no release", "HEAD^")
+	mustBe("", "v1.0.0")
 	mustBe(before, before)
 	if got, err := choose("nowhere"); err == nil {
 		t.Errorf("FROM=nowhere is %q", got)
+	}
+}
+
+// Whether checkouts are open on a version is asked of what the command says of it, and of no other.
+func TestWhatIsOpenOnAVersion(t *testing.T) {
+	status := worker.DeploymentStatus{Current: "second", Versions: []worker.VersionStatus{{BuildID: "second", Open: 3}, {BuildID: "first", Open: 7}}}
+	for build, want := range map[string]int64{"first": 7, "second": 3, "third": 0} {
+		if got := openOn(status, build); got != want {
+			t.Errorf("%d are open on %s, want %d", got, build, want)
+		}
 	}
 }
 
