@@ -72,7 +72,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas keys forms upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas keys forms upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build dist release deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -227,6 +227,12 @@ bench-ledger: ## holds and posts on the embedded ledger and, where there is one,
 schema-before: ## the tests of the release before, its own code, on the schema of this one, two minutes (BEFORE=commit)
 	@deploy/release/schema-before
 
+dist: ## what a release consists of, for this machine's architecture, in dist/ (VERSION=1.2.3)
+	@VERSION="$(VERSION)" OUT="$(OUT)" deploy/release/build
+
+release: ## a release up to publishing: checks, changelog, programs, packages, images, checksums, tag (VERSION=1.2.3, FLAGS=--dry-run)
+	@cd deploy/release && go build -buildvcs=false -o ../../bin/release . && cd ../.. && bin/release $(FLAGS) $(VERSION)
+
 statements: ## write down the statements of this release, which the next one's schema must still plan: make release does it
 	go test -count=1 ./orders -statements "$(CURDIR)/orders/testdata/statements.json"
 
@@ -236,7 +242,8 @@ build: ## compile the programs into bin/
 deb: ## a Debian package of the programs and their units, in bin/ (VERSION=)
 	@command -v dpkg-deb >/dev/null || { echo "dpkg-deb is not on PATH: make deb works on Debian and its relatives"; exit 1; }
 	@mkdir -p bin/deb
-	go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X boxoffice/app.builtFrom=$$(git rev-parse HEAD)" -o bin/deb/ ./cmd/boxoffice ./cmd/mockpay
+	go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X boxoffice/app.builtFrom=$$(git rev-parse HEAD) -X boxoffice/app.builtVersion=$(or $(RELEASE),$(VERSION))" \
+	  -o bin/deb/ ./cmd/boxoffice ./cmd/mockpay
 	DEB_BIN=bin/deb DEB_ARCH=$$(dpkg --print-architecture) DEB_VERSION="$(or $(VERSION),0~devel)" SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
 	  $(NFPM) package --config deploy/systemd/nfpm.yaml --packager deb --target bin/
 	@dpkg-deb --contents "bin/boxoffice_$(or $(VERSION),0~devel)_$$(dpkg --print-architecture).deb"

@@ -21,6 +21,9 @@ import (
 // the Makefile.
 var builtFrom string
 
+// builtVersion is the release. The linker sets it in what make dist builds.
+var builtVersion string
+
 // The versions that we work with, for people to read.
 const (
 	postgresMin   = "13"
@@ -70,7 +73,7 @@ func buildInfo() prometheus.Collector {
 }
 
 func versionOf(info *debug.BuildInfo) string {
-	return cmp.Or(strings.TrimPrefix(info.Main.Version, "(devel)"), "devel")
+	return cmp.Or(builtVersion, strings.TrimPrefix(info.Main.Version, "(devel)"), "devel")
 }
 
 // revisionOf is the commit.

@@ -1,0 +1,5 @@
+module boxoffice/deploy/release
+
+go 1.26.8
+
+require golang.org/x/mod v0.30.0
