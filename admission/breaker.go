@@ -116,6 +116,9 @@ func (b *Breaker) Name() string { return b.name }
 // IsOpen reports whether nothing is sent. A half-open breaker is still finding out.
 func (b *Breaker) IsOpen() bool { return b.cb.State() != gobreaker.StateClosed }
 
+// FailuresInARow is how many of the last requests had no answer, 0 after one that had. It says nothing once the breaker is open.
+func (b *Breaker) FailuresInARow() int { return int(b.cb.Counts().ConsecutiveFailures) }
+
 // Breakers of the parts that a request waits for. Each of the Desk's parts has its own:
 // without a ledger checkouts fail, but webhooks are still stored.
 type Breakers struct {

@@ -44,6 +44,31 @@ func TestAnEngineThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// A part whose disk is full answers what only reads. Where few buyers come, the breaker stays closed for long; /readyz tells of it.
+func TestReadyTellsOfSilenceBeforeABreakerOpens(t *testing.T) {
+	part := setup(t).api.Admission.Breakers.Checkouts
+	ask := func(err error) {
+		_, _ = admission.Guard(t.Context(), part, func() (int, error) { return 0, err })
+	}
+	silence := &domain.UnknownError{Op: "hold"}
+	for _, step := range []struct {
+		what     string
+		err      error
+		degraded bool
+	}{
+		{"one has no answer", silence, false},
+		{"a second", silence, false},
+		{"a third", silence, true},
+		{"a refusal is an answer", &domain.Error{Code: domain.CodeSoldOut}, false},
+		{"silent again", silence, false},
+	} {
+		ask(step.err)
+		if err := checkOf(part).Probe(t.Context()); (err != nil) != step.degraded {
+			t.Errorf("%s: %v, want degraded %v", step.what, err, step.degraded)
+		}
+	}
+}
+
 // No request asks a database that is down.
 func TestADatabaseThatIsDownIsNotAsked(t *testing.T) {
 	b := setup(t)

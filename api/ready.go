@@ -51,9 +51,16 @@ func checkOf(b *admission.Breaker) Check {
 		if b.IsOpen() {
 			return errors.New("open: it did not answer; requests are refused at once until it does")
 		}
+		if failures := b.FailuresInARow(); failures >= silentFrom {
+			return fmt.Errorf("the last %d requests had no answer; a part that answers here may be unable to write: look at its disk first", failures)
+		}
 		return nil
 	}}
 }
+
+// silentFrom failures in a row are told before a breaker opens: a part whose disk is full answers every other check, and few
+// buyers may come at night.
+const silentFrom = 3
 
 // NewProbes answers /healthz, /readyz and /metrics for a process without the API, as
 // Server does on the organiser's own listener, and its profiles. Of the options it takes those.
