@@ -64,7 +64,7 @@ const (
 	drillBuyersEndShort = (holdSeconds + 2) * time.Second
 	restoreEvery        = 5 * time.Second
 	drillSeats          = 5_000
-	drillSeatsLong      = 90 // sold out soon, so that what is lost is scarce
+	drillSeatsLong      = 300 // sold out at the end, so that what is lost is scarce; not before buyers have paid between all steps
 )
 
 // runDrill is `chaos drill`.

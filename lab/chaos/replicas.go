@@ -67,6 +67,7 @@ var trials = []*trial{
 // Of the load. The wide sale is seen as often as buyers come, so their rate bounds what a silence can tell.
 const (
 	wideSeats       = 100_000
+	scarceSeats     = 90 // sold out soon
 	wideAtOnceMax   = 900 // who waits for a quorum must not keep others from coming
 	widePeople      = 1_000_000
 	scarceShare     = 4        // of the rate
@@ -140,7 +141,7 @@ func (o *ordeal) run(ctx context.Context, chosen []*trial) error {
 	}
 	o.wide, o.scarce = newLoad(o.client, o.seed, o.rate), newLoad(o.client, o.seed+seedsApart, o.rate/scarceShare)
 	o.wide.steadySales, o.wide.steadySeats, o.wide.people, o.wide.atOnceMax, o.wide.holds = 1, wideSeats, widePeople, wideAtOnceMax, &holds{}
-	o.scarce.steadySales, o.scarce.steadySeats = drillSales, drillSeatsLong
+	o.scarce.steadySales, o.scarce.steadySeats = drillSales, scarceSeats
 	loads := []*load{o.wide, o.scarce}
 	arriving, leave := context.WithCancel(ctx)
 	defer leave()
