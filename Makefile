@@ -35,6 +35,8 @@ TESTED        := bin/tested
 GOTEST        = go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg --hide-summary skipped --jsonfile $(abspath $(TESTED))/$(1).json --
 # Pinned like the linters. What it does where its data cannot be reached: deploy/vulncheck.
 GOVULNCHECK_VERSION := v1.9.0
+# The same for what the image consists of: deploy/scan.
+OSV_SCANNER   := github.com/google/osv-scanner/v2/cmd/osv-scanner@v2.2.2
 VULNCHECK     := deploy/vulncheck/vulncheck "$(CURDIR)/bin/govulncheck"
 NFPM          := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.41.3
 # The OpenAPI document is checked by the first everywhere, by the others where there is Node.
@@ -72,7 +74,7 @@ ON_FRESH_STACK = $(DEVSTACK) clean --data $(BENCH_DATA) --yes || exit 1; \
 BENCH_UP = $(DEVSTACK) up --data $(BENCH_DATA) --ledger $(LEDGER) --free-ports --no-mail $(BENCH_STACK_FLAGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck chaos chaos-sabotage drill replicas keys forms upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build dist release deb image histories clean $(DEVSTACK) $(LAB)
+.PHONY: help run trace stop events demo abuse verify check lint test openapi-lint pictures vulncheck scan chaos chaos-sabotage drill replicas keys forms upgrade rolling fuzz pgpipe-faults bench bench-compare bench-variants bench-recovery bench-nodes bench-ledger schema-before statements build dist release deb image histories clean $(DEVSTACK) $(LAB)
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -150,6 +152,11 @@ vulncheck: ## known vulnerabilities in what is called (GOVULNDB=file:///a/copy, 
 	@echo "== known vulnerabilities in what is called"
 	@GOBIN="$(CURDIR)/bin" go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	@$(EACH_MODULE) cd "$(CURDIR)"; $(VULNCHECK) $$module $$packages $(END_EACH)
+
+scan: ## known vulnerabilities in the modules and packages of the image that make image built (SCANDB=/a/copy, SCAN_REQUIRED=1)
+	@ls bin/image/sbom.*.cdx.json >/dev/null || { echo "no image here yet: make image builds one"; exit 1; }
+	@GOBIN="$(CURDIR)/bin" go install $(OSV_SCANNER)
+	@deploy/scan/scan bin/osv-scanner bin/image/sbom.*.cdx.json
 
 chaos: $(DEVSTACK) ## real processes under load, every fault, then the audit (SEED=, SECONDS=, LEDGER=, KAFKA=1, FLAGS=-short)
 	cd lab && go build -buildvcs=false -o ../bin/chaos ./chaos && ../bin/chaos run -repo .. -ledger $(LEDGER) -seed $(SEED) -seconds $(SECONDS) $(if $(KAFKA),-kafka) $(FLAGS)

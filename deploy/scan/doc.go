@@ -1,0 +1,2 @@
+// Package scan tests the script scan beside it.
+package scan
