@@ -145,8 +145,8 @@ const closePoll = 5 * time.Millisecond
 // yet, without an answer. Clients with HTTP/2 it tells which of their requests it takes.
 func (s *site) close(ctx context.Context) error {
 	s.closing.Store(true)
-	_ = s.listener.Close()
 	s.server.SetKeepAlivesEnabled(false) // idle ones end now, the others after their answer
+	_ = s.listener.Close()
 	for s.connections.Load() > 0 && ctx.Err() == nil {
 		select {
 		case <-time.After(closePoll):
