@@ -46,6 +46,9 @@ type readers struct {
 // longest wait after failures.
 const hearWithin = 4 * time.Minute
 
+// mailEvery is added for each event: a node hands over ten mails a second (BOXOFFICE_MAIL_RATE), fewer while buyers wait.
+const mailEvery = time.Second / 10
+
 // listenForEvents starts the receiver and, unless the stack has one, a broker.
 func listenForEvents(w *world, kafkaAddress, receiverAddress string) (*readers, error) {
 	r := &readers{w: w, webhooks: newHearing(), rng: rand.New(rand.NewPCG(w.seed, 4)), isUnruly: true}
@@ -253,12 +256,14 @@ var topics = []string{"boxoffice.orders", "boxoffice.sales"}
 // proveReaders waits until everybody has heard of everything, and holds it against the log, and the log against what buyers
 // were told.
 func (w *world) proveReaders(ctx context.Context, r *report) error {
-	ctx, cancel := context.WithTimeout(ctx, hearWithin)
-	defer cancel()
-	log, err := w.eventLog(ctx)
+	reading, done := context.WithTimeout(ctx, hearWithin)
+	defer done()
+	log, err := w.eventLog(reading)
 	if err != nil {
 		return fmt.Errorf("read the log of events: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, hearWithin+time.Duration(len(log))*mailEvery)
+	defer cancel()
 	for !w.readers.webhooks.has(w.readers.toHear(log)) && pace.Pause(ctx, auditEvery) == nil {
 	}
 	broker, err := w.consume(ctx, log)
