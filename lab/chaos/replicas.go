@@ -67,7 +67,7 @@ var trials = []*trial{
 // Of the load. The wide sale is seen as often as buyers come, so their rate bounds what a silence can tell.
 const (
 	wideSeats       = 100_000
-	scarceSeats     = 90 // sold out soon
+	scarceSeats     = 90  // sold out soon
 	wideAtOnceMax   = 900 // who waits for a quorum must not keep others from coming
 	widePeople      = 1_000_000
 	scarceShare     = 4        // of the rate

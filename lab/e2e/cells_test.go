@@ -158,7 +158,7 @@ func (s *stack) testVersionsOfCells(t *testing.T) {
 		c.awaitCurrent(t, "")
 		var tried time.Time
 		eventually(t, "the node with a version hears that it is no longer the current one, and hands checkouts on", func() bool {
-			if time.Since(tried) < time.Second { // each try takes a seat
+			if time.Since(tried) < time.Second { //nolint:forbidigo // each try takes a seat; nothing is asserted by it
 				return false
 			}
 			tried = time.Now()
